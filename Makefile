@@ -1,0 +1,76 @@
+# Everything here sets itself up: all it needs is make and a Python of 3.11 or newer.
+#   make demo         real processes on loopback, every way of spreading a file in turn
+#   make test         format, lint, strict types, layering, tests: the one test command
+#   make test-faults  only the tests that break real processes, sockets or disks
+#   make bench        the numbers of docs/BENCHMARKS.md
+#   make fmt          formats and fixes what can be fixed
+#   make clean        removes .venv and every cache
+
+SHELL := /bin/sh
+.SUFFIXES:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+DEMO_ARGS ?=
+BENCH_ARGS ?=
+TEST_ARGS ?=
+
+# A name on PATH is not yet an interpreter (version managers leave shims that only print an
+# error), and Debian ships Python without ensurepip: the first that really can is taken.
+PROBE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+FIND_PYTHON = for name in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+	if "$$name" -c '$(PROBE)' >/dev/null 2>&1; then echo "$$name"; break; fi; done
+# The variables hold for what builds strew itself, too; -qq leaves errors only.
+PIP_INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-warn-script-location
+
+.PHONY: help demo test test-faults bench fmt clean
+
+help:
+	@sed -n '2,7s/^# *//p' Makefile
+
+# The virtual environment is made anew whenever what it is made from changes, so that nothing of
+# an older set of versions is left in it.
+$(VENV)/.run-stamp: pyproject.toml constraints.txt Makefile
+	@set -e; python="$$($(FIND_PYTHON))"; \
+	if [ -z "$$python" ]; then \
+		echo "make: no Python >= 3.11 with venv and ensurepip found;" \
+			"install one (Debian: apt-get install python3-venv) or say make PYTHON=/path/to/it" >&2; \
+		exit 1; \
+	fi; \
+	echo "setting up $(VENV) with $$("$$python" -V)"; \
+	rm -rf $(VENV); \
+	"$$python" -m venv $(VENV); \
+	$(PIP_INSTALL) --editable .; \
+	touch $@
+
+$(VENV)/.dev-stamp: $(VENV)/.run-stamp
+	@echo "adding the test tools"
+	@$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.run-stamp
+	@$(BIN)/strew demo --strategy all $(DEMO_ARGS)
+
+test: $(VENV)/.dev-stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -n $(WORKERS) $(TEST_ARGS)
+
+test-faults: $(VENV)/.dev-stamp
+	$(BIN)/pytest -q -m faults $(TEST_ARGS)
+
+bench: $(VENV)/.dev-stamp
+	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+fmt: $(VENV)/.dev-stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
