@@ -1,0 +1,1 @@
+"""Chunks on disk: ingest, write-and-verify, read, install, keep and drop."""

@@ -1,0 +1,142 @@
+"""The few system calls the store needs beyond `os`, and OSError told as DiskError."""
+
+import ctypes
+import errno
+import os
+import shutil
+import stat
+
+from strew.errors import DiskError
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+OPEN_SAFELY = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""For every file below a root: never through a link, never waiting on a FIFO put in its place."""
+
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+_HINTS = {
+    errno.EROFS: "the file system is read-only: remount it or choose another folder",
+    errno.EACCES: "check owner and permissions of the folder",
+    errno.EPERM: "check owner and permissions of the folder",
+    errno.EIO: "the device fails: see the kernel's log",
+    errno.EMFILE: "too many open files: raise the limit (ulimit -n)",
+    errno.ENFILE: "too many open files in the system: raise fs.file-max",
+    errno.EBUSY: "it is a mount point or in use: choose another target",
+}
+
+
+def disk_error(error: OSError, doing: str, path: str | os.PathLike[str]) -> DiskError:
+    """Tell a failed system call as one line: what was being done, to what, why, the remedy."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    message = f"cannot {doing} {os.fspath(path)!r}: {reason}"
+    if error.errno in _NO_ROOM:
+        return DiskError(message, hint="free some space or choose another folder")
+    return DiskError(message, hint=_HINTS.get(error.errno or 0, ""))
+
+
+def no_room_error(path: str, need_bytes: int, free_bytes: int) -> DiskError:
+    """The refusal to start what cannot fit."""
+    return DiskError(
+        f"no space for {path!r}: need {need_bytes} bytes, {free_bytes} are free",
+        hint="free some space or choose another folder",
+    )
+
+
+def is_no_room(error: OSError) -> bool:
+    """Whether a system call failed for want of space or quota."""
+    return error.errno in _NO_ROOM
+
+
+def free_bytes_at(path: str) -> int:
+    """What an ordinary user may still write on the file system of `path`."""
+    numbers = os.statvfs(path)
+    return numbers.f_bavail * numbers.f_frsize
+
+
+def _call(number_returned: int) -> None:
+    if number_returned != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def preallocate(fd: int, size_bytes: int) -> None:
+    """Reserve blocks, so that a full disk shows now; without effect where it is unsupported.
+
+    fallocate(2) itself rather than posix_fallocate(3), whose emulation would write every block.
+    """
+    try:
+        _call(_libc.fallocate(fd, 0, ctypes.c_int64(0), ctypes.c_int64(size_bytes)))
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+
+
+def sync_file_system(fd: int) -> None:
+    """syncfs(2): one barrier for all files of a tree instead of one journal commit each."""
+    _call(_libc.syncfs(fd))
+
+
+def start_writing(fd: int) -> None:
+    """sync_file_range(2) with SYNC_FILE_RANGE_WRITE: start writing out what is dirty, all of it."""
+    zero = ctypes.c_int64(0)
+    _call(_libc.sync_file_range(fd, zero, zero, ctypes.c_uint(2)))
+
+
+def sync_folder(path: str) -> None:
+    """Make renames inside a folder durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def exchange(left: str, right: str) -> None:
+    """Swap two names in one atomic step (renameat2, RENAME_EXCHANGE).
+
+    Where the file system cannot, `right` is moved aside first: a reader may then see it missing
+    for an instant, but never half of it.
+    """
+    try:
+        result = _libc.renameat2(
+            _AT_FDCWD, os.fsencode(left), _AT_FDCWD, os.fsencode(right), _RENAME_EXCHANGE
+        )
+        _call(result)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        aside = left + "~"
+        os.rename(right, aside)
+        os.rename(left, right)
+        os.rename(aside, left)
+
+
+def remove(path: str) -> None:
+    """Delete a file, a link, or a whole folder, read-only ones too; nothing there is fine."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(mode):
+        os.unlink(path)
+        return
+    for folder, _, _ in os.walk(path):
+        if os.lstat(folder).st_mode & 0o700 != 0o700:
+            os.chmod(folder, 0o700)
+    shutil.rmtree(path)
+
+
+def kind_at(path: str) -> str:
+    """'file', 'dir', 'other', or '' when there is nothing; links are not followed."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    if stat.S_ISREG(mode):
+        return "file"
+    return "dir" if stat.S_ISDIR(mode) else "other"
