@@ -1,0 +1,1 @@
+"""Asking a centre for peers: both ends of one protocol, without any IO."""

@@ -1,0 +1,35 @@
+"""The patterns by which a node follows names.
+
+A pattern is a reference (see strew.content.reference) in which ``*``, ``?`` and ``[..]`` are wild
+as in a shell; one without a tag follows every tag.
+"""
+
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from strew.announce.protocol import PATTERN_CHARS_MAX
+from strew.errors import UsageError
+
+_PATTERN = re.compile(r"[A-Za-z0-9._/*?\[\]!:-]+", re.ASCII)
+_SHOWN_CHARS = 60
+
+
+def parse_pattern(text: str) -> str:
+    """Read a pattern as a user writes it; UsageError names the rule it breaks."""
+    if len(text) > PATTERN_CHARS_MAX or text.count(":") > 1 or not _PATTERN.fullmatch(text):
+        shown = text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"
+        raise UsageError(
+            f"pattern {shown!a}: a pattern is NAME:TAG in which * ? and [..] are wild",
+            hint="for example 'app:*'",
+        )
+    return _whole(text)
+
+
+def follows(patterns: Iterable[str], reference: str) -> bool:
+    """Whether any of `patterns` matches `reference`; case counts."""
+    return any(fnmatchcase(reference, _whole(pattern)) for pattern in patterns)
+
+
+def _whole(pattern: str) -> str:
+    return pattern if ":" in pattern else f"{pattern}:*"

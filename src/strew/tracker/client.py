@@ -1,0 +1,264 @@
+"""The client's end of the tracker's API, for nodes and commands.
+
+Every failure is one of strew.errors: nobody there or too slow is UnavailableError, refused proof
+DeniedError, an unknown thing NotFoundError, and an answer that no tracker gives (HTML, a redirect,
+a body over its limit) ProtocolError. What comes back is checked: manifests against their id,
+handouts for addresses that are no machine's.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+from aiohttp import hdrs
+
+from strew.announce.address import dialable_handout
+from strew.announce.protocol import (
+    CONTROL_BODY_BYTES_MAX,
+    Announce,
+    Handout,
+    Publication,
+    decode_handout,
+    decoded,
+    encode,
+)
+from strew.content.digest import ArtifactId, artifact_id_of
+from strew.content.manifest import MANIFEST_BYTES_MAX
+from strew.content.reference import Address, Name
+from strew.errors import IntegrityError, ProtocolError, UnavailableError
+from strew.fleet import FleetKey
+from strew.tracker.feed import HEARTBEAT_S
+from strew.tracker.problem import error_of_answer
+from strew.tracker.reports import ArtifactReport, NodeReport, PublishRequest, SwarmReport
+
+CONNECT_WITHIN_S = 5.0
+"""Time for a connection. Lower: a lost SYN (repeated after 1 and 3 s) is fatal."""
+
+ANSWER_WITHIN_S = 10.0
+"""Time for a whole control exchange, as strew.announce.announcer counts on."""
+
+MANIFEST_WITHIN_S = 60.0
+"""Time for a manifest: 16 MiB over 3 Mbit/s."""
+
+LISTING_BYTES_MAX = 16 << 20
+"""Largest listing: 20,000 nodes of a swarm at 500 bytes are 10 MB."""
+
+STREAM_SILENCE_S = 3 * HEARTBEAT_S
+"""A stream silent for so long, heartbeats and all, is dead."""
+
+EVENT_BYTES_MAX = 64 << 10
+"""Largest event; ours have under 2 kB."""
+
+_T = TypeVar("_T")
+
+
+class FeedEvent(msgspec.Struct, frozen=True):
+    """One event of the stream. `kind` is `open`, `publication` or `swarm`; `data` is JSON:
+    {"resumed": bool}, strew.tracker.reports.PublicationEvent, strew.tracker.reports.SwarmSummary.
+    """
+
+    id: str
+    kind: str
+    data: bytes
+
+
+class TrackerClient:
+    """Speaks to one tracker at `address`. The session is the caller's, who must close it."""
+
+    def __init__(self, session: aiohttp.ClientSession, address: Address, key: FleetKey) -> None:
+        self._session = session
+        self._base = f"http://{address}"
+        self._node: dict[str, str] = {hdrs.AUTHORIZATION: f"Bearer {key.node_token()}"}
+        self._publisher: dict[str, str] = {hdrs.AUTHORIZATION: f"Bearer {key.publish_token()}"}
+        self.address = address
+
+    async def announce(self, announce: Announce) -> Handout:
+        """Announce, and get a handout without oneself and without undialable addresses."""
+        body = await self._asked("POST", "/api/v1/announce", self._node, data=encode(announce))
+        return dialable_handout(decode_handout(body), announce.node)
+
+    async def resolve(self, name: Name) -> Publication:
+        """What NAME:TAG names. NotFoundError."""
+        return await self._listed(f"/api/v1/names/{name.name}/{name.tag}", Publication)
+
+    async def names(self) -> list[Publication]:
+        """All names, oldest publication first."""
+        return await self._listed("/api/v1/names", list[Publication])
+
+    async def artifacts(self) -> list[ArtifactReport]:
+        """All artifacts, oldest first."""
+        return await self._listed("/api/v1/artifacts", list[ArtifactReport])
+
+    async def artifact(self, artifact: ArtifactId) -> ArtifactReport:
+        """One artifact. NotFoundError."""
+        return await self._listed(f"/api/v1/artifacts/{artifact}", ArtifactReport)
+
+    async def swarm(self, artifact: ArtifactId) -> SwarmReport:
+        """Who has how much of an artifact. NotFoundError."""
+        return await self._listed(f"/api/v1/swarms/{artifact}", SwarmReport)
+
+    async def nodes(self) -> list[NodeReport]:
+        """All nodes whose lease runs."""
+        return await self._listed("/api/v1/nodes", list[NodeReport])
+
+    async def manifest(self, artifact: ArtifactId) -> bytes:
+        """The exact bytes of a manifest, checked against its id. NotFoundError, IntegrityError."""
+        raw = await self._asked(
+            "GET",
+            f"/api/v1/artifacts/{artifact}/manifest",
+            self._node,
+            limit_bytes=MANIFEST_BYTES_MAX,
+            content_type="application/octet-stream",
+            within_s=MANIFEST_WITHIN_S,
+        )
+        if artifact_id_of(raw) != artifact:
+            raise IntegrityError(f"tracker {self.address} gave other bytes for {artifact}")
+        return raw
+
+    async def put_manifest(self, artifact: ArtifactId, raw: bytes) -> None:
+        """Upload a manifest; does nothing if it is known."""
+        path = f"/api/v1/artifacts/{artifact}/manifest"
+        await self._asked("PUT", path, self._publisher, data=raw, within_s=MANIFEST_WITHIN_S)
+
+    async def publish(self, name: Name, artifact: ArtifactId) -> Publication:
+        """Give an artifact a name. UnavailableError while the tracker does not know the manifest
+        or a live node that holds all of it: announce that, then ask again."""
+        body = await self._asked(
+            "PUT",
+            f"/api/v1/names/{name.name}/{name.tag}",
+            self._publisher,
+            data=msgspec.json.encode(PublishRequest(artifact)),
+        )
+        return self._decoded(body, Publication)
+
+    async def events(
+        self, *, kinds: tuple[str, ...] = (), last_event_id: str = ""
+    ) -> AsyncGenerator[FeedEvent, None]:
+        """The tracker's events until the connection ends, which is always an UnavailableError.
+
+        The first is `open`: only then is nothing missed any more, so announce after it. To go on
+        after a break, pass the last event's id; unless `open` then says `resumed`, something may
+        have been missed.
+        """
+        headers = dict(self._node)
+        if last_event_id:
+            headers["Last-Event-ID"] = last_event_id
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_WITHIN_S, sock_read=STREAM_SILENCE_S
+        )
+        path = "/api/v1/events" + (f"?kinds={','.join(kinds)}" if kinds else "")
+        async with (
+            self._answer("GET", path, headers, None, timeout, "text/event-stream") as answer,
+            aclosing(_events_in(answer.content)) as events,
+        ):
+            async for event in events:
+                yield event
+        raise UnavailableError(f"tracker {self.address} ended the event stream")
+
+    async def _listed(self, path: str, kind: type[_T]) -> _T:
+        body = await self._asked("GET", path, self._node, limit_bytes=LISTING_BYTES_MAX)
+        return self._decoded(body, kind)
+
+    def _decoded(self, body: bytes, kind: type[_T]) -> _T:
+        return decoded(body, msgspec.json.Decoder(kind), f"answer of tracker {self.address}")
+
+    async def _asked(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        *,
+        data: bytes | None = None,
+        limit_bytes: int = CONTROL_BODY_BYTES_MAX,
+        content_type: str = "application/json",
+        within_s: float = ANSWER_WITHIN_S,
+    ) -> bytes:
+        """One exchange; the answer's body."""
+        timeout = aiohttp.ClientTimeout(total=within_s, sock_connect=CONNECT_WITHIN_S)
+        async with self._answer(method, path, headers, data, timeout, content_type) as answer:
+            return await self._body(answer, limit_bytes)
+
+    @asynccontextmanager
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        data: bytes | None,
+        timeout: aiohttp.ClientTimeout,
+        content_type: str,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The good answer to a request; errors of the exchange in strew's words, also those that
+        come up while the body of this context reads it."""
+        try:
+            async with self._session.request(
+                method,
+                self._base + path,
+                headers=headers,
+                data=data,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as answer:
+                await self._check(answer, content_type)
+                yield answer
+        except TimeoutError:
+            raise UnavailableError(
+                f"tracker {self.address} did not answer in time", hint="try again"
+            ) from None
+        except (aiohttp.ClientConnectionError, OSError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise UnavailableError(
+                f"tracker {self.address} cannot be reached: {reason}",
+                hint="is `strew serve` running there?",
+            ) from None
+        except aiohttp.ClientPayloadError:
+            raise UnavailableError(f"tracker {self.address} broke off its answer") from None
+        except (aiohttp.ClientError, ValueError) as error:
+            # ValueError: aiohttp's stream reader on a line over its limit.
+            raise ProtocolError(
+                f"{self.address} does not answer as a tracker does: {type(error).__name__}"
+            ) from None
+
+    async def _check(self, answer: aiohttp.ClientResponse, content_type: str) -> None:
+        """Let a good answer of the right kind pass; raise what any other means."""
+        whence = f"tracker {self.address}"
+        if answer.status >= 400:
+            body = await self._body(answer, CONTROL_BODY_BYTES_MAX)
+            raise error_of_answer(answer.status, body, whence=whence)
+        if not 200 <= answer.status < 300 or answer.content_type != content_type:
+            raise ProtocolError(
+                f"{whence} answered {answer.status} {answer.content_type!a}",
+                hint="is it a tracker, and nothing in between?",
+            )
+
+    async def _body(self, answer: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+        pieces: list[bytes] = []
+        size_bytes = 0
+        async for piece in answer.content.iter_any():
+            size_bytes += len(piece)
+            if size_bytes > limit_bytes:
+                raise ProtocolError(
+                    f"tracker {self.address} sent more than {limit_bytes} bytes for an answer"
+                )
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+async def _events_in(stream: aiohttp.StreamReader) -> AsyncGenerator[FeedEvent, None]:
+    """Parse server-sent events, of which ours have one data line."""
+    fields: dict[str, str] = {}
+    size_bytes = 0
+    while line := await stream.readline():
+        size_bytes += len(line)
+        if size_bytes > EVENT_BYTES_MAX:
+            raise ProtocolError(f"the tracker sent an event of more than {EVENT_BYTES_MAX} bytes")
+        text = line.decode("utf-8", "replace").rstrip("\r\n")
+        if text:
+            name, _, value = text.partition(":")
+            fields[name] = value.removeprefix(" ")
+            continue
+        if "data" in fields:
+            yield FeedEvent(fields.get("id", ""), fields.get("event", ""), fields["data"].encode())
+        fields, size_bytes = {}, 0

@@ -1,0 +1,419 @@
+"""The tracker: HTTP around announce.registry. Read, decide, write, tell.
+
+One event loop; every decision and its writes happen without a wait between them, so no lock is
+needed. It mounts into any aiohttp application (`Tracker.mount`); `application()` is the smallest.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+import structlog
+from aiohttp import hdrs, web
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from strew.announce.protocol import (
+    CONTROL_BODY_BYTES_MAX,
+    Handout,
+    Publication,
+    decode_announce,
+    decoded,
+    encode,
+)
+from strew.announce.records import ArtifactFacts
+from strew.announce.registry import (
+    AnnounceReceived,
+    Decision,
+    LeasesDue,
+    PublishAsked,
+    Refused,
+    Registry,
+    RegistryEvent,
+)
+from strew.content.digest import ArtifactId, artifact_id_of, parse_artifact_id
+from strew.content.manifest import MANIFEST_BYTES_MAX, Manifest
+from strew.content.reference import parse_name
+from strew.errors import IntegrityError, NotFoundError, StrewError, UnavailableError, UsageError
+from strew.fleet import FleetKey
+from strew.messages import PeerId
+from strew.tracker.feed import KINDS, Feed
+from strew.tracker.gate import (
+    NODE,
+    OPEN,
+    PUBLISH,
+    READ,
+    Gate,
+    HostRule,
+    RequestMetrics,
+    Route,
+    body_of,
+    host_rule,
+)
+from strew.tracker.problem import refusal_of_decision
+from strew.tracker.reports import (
+    PublicationEvent,
+    PublishRequest,
+    SwarmReport,
+    artifact_report,
+    node_report,
+    swarm_report,
+)
+from strew.tracker.state import StateStore
+
+LEASES_EVERY_S = 1.0
+"""How often ended leases are looked for."""
+
+FRAME_WITHIN_S = 30.0
+"""A subscriber that does not take one event in this time is cut off: it holds a place."""
+
+PROGRESS_EVERY_S = 0.25
+"""Swarm events are sent at most so often for each swarm: four a second."""
+
+PROGRESS_SWARMS_MAX = 16
+"""Swarms told of at one time; each costs a look at all nodes, the others wait their turn."""
+
+UNNAMED_KEPT_S = 86_400.0
+"""A manifest that nobody named and nobody holds is forgotten after a day: its push died."""
+
+PRUNE_EVERY_S = 3600.0
+
+NODES_AT_ONCE = 500
+"""Nodes that may all announce at the moment of a publication. A larger fleet is asked to spread
+out at SPREAD_NODES_PER_S."""
+
+SPREAD_NODES_PER_S = 1500.0
+"""Announces a second that one core takes with some reserve (see bench/announce.py)."""
+
+_log = structlog.get_logger(__name__)
+_encoder = msgspec.json.Encoder()
+_publish_decoder = msgspec.json.Decoder(PublishRequest)
+
+
+class Tracker:
+    """The service. `clock` gives unix seconds and must not jump (strew.tracker.clock); `dice`
+    choose peers. `state` stays the caller's to close, after `running` has ended."""
+
+    def __init__(
+        self,
+        state: StateStore,
+        key: FleetKey,
+        clock: Callable[[], float],
+        dice: random.Random,
+        *,
+        admits_host: HostRule | None = None,
+        metrics: CollectorRegistry | None = None,
+    ) -> None:
+        self._state = state
+        self._clock = clock
+        self._registry = Registry(dice)
+        self._feed = Feed()
+        self._moved: dict[ArtifactId, None] = {}
+        """Swarms to tell of, in the order in which they moved."""
+        self._ready = False
+        self.metrics = metrics if metrics is not None else CollectorRegistry()
+        self.gate = Gate(key, RequestMetrics(self.metrics), admits_host or host_rule())
+        nodes = Gauge("strew_tracker_nodes", "Nodes whose lease runs", registry=self.metrics)
+        nodes.set_function(state.node_count)
+        streams = Gauge("strew_tracker_event_streams", "Open event streams", registry=self.metrics)
+        streams.set_function(lambda: len(self._feed))
+
+    def adopt(self, node: PeerId) -> None:
+        """`node` lives in this process: its announces are not limited."""
+        self._registry.own = node
+
+    # --- mounting ---
+
+    def table(self) -> list[Route]:
+        """The routes of the API with their roles."""
+        v1 = "/api/v1"
+        return [
+            Route("POST", f"{v1}/announce", "announce", NODE, self._announce),
+            Route("GET", f"{v1}/artifacts", "artifacts", READ, self._artifacts),
+            Route("GET", f"{v1}/artifacts/{{id}}", "artifact", READ, self._artifact),
+            Route("GET", f"{v1}/artifacts/{{id}}/manifest", "manifest", READ, self._manifest),
+            Route("PUT", f"{v1}/artifacts/{{id}}/manifest", "upload", PUBLISH, self._put_manifest),
+            Route("GET", f"{v1}/names", "names", READ, self._names),
+            Route("GET", f"{v1}/names/{{name:.+}}/{{tag}}", "resolve", READ, self._resolve),
+            Route("PUT", f"{v1}/names/{{name:.+}}/{{tag}}", "publish", PUBLISH, self._publish),
+            Route("GET", f"{v1}/swarms/{{id}}", "swarm", READ, self._swarm),
+            Route("GET", f"{v1}/nodes", "nodes", READ, self._nodes),
+            Route("GET", f"{v1}/events", "events", READ, self._events, held=True),
+        ]
+
+    def probe_table(self) -> list[Route]:
+        """Health and metrics, for an application that has none of its own."""
+        return [
+            Route("GET", "/healthz", "healthz", OPEN, self._healthz),
+            Route("GET", "/readyz", "readyz", OPEN, self._readyz),
+            Route("GET", "/metrics", "metrics", READ, self._metrics),
+        ]
+
+    def routes(self, *, probes: bool = False) -> list[web.RouteDef]:
+        """The guarded routes for an application's router."""
+        rows = self.table() + (self.probe_table() if probes else [])
+        return [web.route(row.method, row.path, self.gate.guarded(row)) for row in rows]
+
+    def mount(self, app: web.Application, *, probes: bool = False) -> None:
+        """Serve as a part of `app`, for as long as it runs."""
+        app.add_routes(self.routes(probes=probes))
+        app.cleanup_ctx.append(self.running)
+        # aiohttp waits for open answers before it cleans up: streams must end before that.
+        app.on_shutdown.append(self._end_streams)
+
+    @asynccontextmanager
+    async def running(self, _app: web.Application | None = None) -> AsyncIterator[None]:
+        """Leases end and progress is told while this context lasts; streams end with it."""
+        tasks = [
+            asyncio.create_task(self._watch_leases(), name="tracker leases"),
+            asyncio.create_task(self._tell_progress(), name="tracker progress"),
+        ]
+        self._ready = True
+        try:
+            yield
+        finally:
+            self._ready = False
+            self._feed.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _end_streams(self, _app: web.Application) -> None:
+        self._ready = False
+        self._feed.close()
+
+    # --- deciding ---
+
+    def _decide(self, event: RegistryEvent) -> Decision:
+        """Decide, write, and note what moved."""
+        decision = self._registry.handle(event, self._state, self._clock())
+        if decision.writes:
+            self._state.apply(decision.writes)
+        for artifact in decision.moved:
+            self._moved[artifact] = None
+        return decision
+
+    async def _watch_leases(self) -> None:
+        prune_at_s = self._clock() + PRUNE_EVERY_S
+        while True:
+            await asyncio.sleep(LEASES_EVERY_S)
+            self._decide(LeasesDue())
+            now = self._clock()
+            if now >= prune_at_s:
+                prune_at_s = now + PRUNE_EVERY_S
+                self._prune(now)
+
+    def _prune(self, now: float) -> None:
+        try:
+            for artifact in self._state.prune(now - UNNAMED_KEPT_S):
+                _log.info("forgot a manifest nobody named", artifact=artifact)
+        except StrewError as error:
+            _log.error("could not forget old manifests", error=str(error))
+
+    async def _tell_progress(self) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_EVERY_S)
+            if not self._moved:
+                continue
+            if not self._feed.wanted("swarm"):
+                self._moved.clear()
+                continue
+            for artifact in list(self._moved)[:PROGRESS_SWARMS_MAX]:
+                del self._moved[artifact]
+                summary = self._report_of(artifact).summary
+                self._feed.publish("swarm", _encoder.encode(summary), self._clock())
+
+    def _report_of(self, artifact: ArtifactId) -> SwarmReport:
+        return swarm_report(
+            artifact,
+            self._state.facts(artifact),
+            self._state.names_of(artifact),
+            self._state.nodes(),
+            self._clock(),
+        )
+
+    # --- handlers ---
+
+    async def _announce(self, request: web.Request) -> web.Response:
+        announce = decode_announce(await body_of(request, CONTROL_BODY_BYTES_MAX))
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the asker has gone")
+        source = transport.get_extra_info("peername") or ("",)
+        reached = transport.get_extra_info("sockname") or ("",)
+        reply = self._decide(AnnounceReceived(announce, source[0], reached[0])).reply
+        if isinstance(reply, Refused):
+            raise refusal_of_decision(reply)
+        assert isinstance(reply, Handout)
+        return _json_bytes(encode(reply))
+
+    async def _artifacts(self, _request: web.Request) -> web.Response:
+        names: dict[ArtifactId, list[Publication]] = {}
+        for publication in self._state.publications():
+            names.setdefault(publication.artifact, []).append(publication)
+        return _json(
+            [
+                artifact_report(facts, names.get(facts.artifact, ()))
+                for facts in self._state.artifacts()
+            ]
+        )
+
+    async def _artifact(self, request: web.Request) -> web.Response:
+        facts = self._facts_of(request)
+        return _json(artifact_report(facts, self._state.names_of(facts.artifact)))
+
+    async def _manifest(self, request: web.Request) -> web.Response:
+        artifact = self._facts_of(request).artifact
+        etag = f'"{artifact}"'
+        headers = {hdrs.ETAG: etag, hdrs.CACHE_CONTROL: "private, max-age=31536000, immutable"}
+        if request.headers.get(hdrs.IF_NONE_MATCH) == etag:
+            return web.Response(status=304, headers=headers)
+        raw = self._state.manifest(artifact)
+        if raw is None:
+            raise NotFoundError(f"no manifest of {artifact}")
+        return web.Response(body=raw, content_type="application/octet-stream", headers=headers)
+
+    async def _put_manifest(self, request: web.Request) -> web.Response:
+        artifact = parse_artifact_id(request.match_info["id"])
+        raw = await body_of(request, MANIFEST_BYTES_MAX)
+        # Hashing and parsing 16 MiB, and the write, take long enough to hold up announces.
+        facts = await asyncio.to_thread(_facts_from, artifact, raw, self._clock())
+        new = await asyncio.to_thread(self._state.put_manifest, facts, raw)
+        report = artifact_report(facts, self._state.names_of(artifact))
+        return _json(report, status=201 if new else 200)
+
+    async def _names(self, _request: web.Request) -> web.Response:
+        return _json(self._state.publications())
+
+    async def _resolve(self, request: web.Request) -> web.Response:
+        reference = _reference_of(request)
+        publication = self._state.publication(reference)
+        if publication is None:
+            raise NotFoundError(f"no artifact is named {reference}", hint="see `strew ls`")
+        return _json(publication)
+
+    async def _publish(self, request: web.Request) -> web.Response:
+        reference = _reference_of(request)
+        body = await body_of(request, CONTROL_BODY_BYTES_MAX)
+        asked = decoded(body, _publish_decoder, "request to publish")
+        decision = self._decide(PublishAsked(reference, asked.artifact))
+        if isinstance(decision.reply, Refused):
+            raise refusal_of_decision(decision.reply)
+        assert isinstance(decision.reply, Publication)
+        if decision.writes:
+            self._tell_publication(decision.reply)
+        return _json(decision.reply)
+
+    def _tell_publication(self, publication: Publication) -> None:
+        nodes = self._state.node_count()
+        spread_s = max(0, nodes - NODES_AT_ONCE) / SPREAD_NODES_PER_S
+        data = _encoder.encode(PublicationEvent(publication, spread_s))
+        self._feed.publish("publication", data, self._clock())
+        _log.info(
+            "published",
+            reference=publication.reference,
+            artifact=publication.artifact,
+            nodes=nodes,
+        )
+
+    async def _swarm(self, request: web.Request) -> web.Response:
+        artifact = parse_artifact_id(request.match_info["id"])
+        report = self._report_of(artifact)
+        if self._state.facts(artifact) is None and not report.nodes:
+            raise NotFoundError(f"nothing is known of {artifact}")
+        return _json(report)
+
+    async def _nodes(self, _request: web.Request) -> web.Response:
+        now = self._clock()
+        return _json([node_report(record, now) for record in self._state.nodes()])
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        kinds = _kinds_of(request.query.get("kinds", ""))
+        after_id = _event_id_of(request.headers.get("Last-Event-ID", ""))
+        if self._feed.full:
+            raise UnavailableError("this tracker has no place for another event stream")
+        response = web.StreamResponse(headers={hdrs.CACHE_CONTROL: "no-store"})
+        response.content_type = "text/event-stream"
+        await response.prepare(request)
+        with self._feed.subscribed(kinds, after_id) as subscriber:
+            try:
+                async for frame in subscriber.frames():
+                    async with asyncio.timeout(FRAME_WITHIN_S):
+                        await response.write(frame)
+            except ConnectionError:
+                pass  # the subscriber has gone, as they do
+            except TimeoutError:
+                if request.transport is not None:
+                    request.transport.abort()
+        return response
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        if not self._ready:
+            raise UnavailableError("the tracker is starting or ending")
+        return web.Response(text="ready\n")
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        response = web.Response(body=generate_latest(self.metrics))
+        response.headers[hdrs.CONTENT_TYPE] = "text/plain; version=0.0.4; charset=utf-8"
+        return response
+
+    def _facts_of(self, request: web.Request) -> ArtifactFacts:
+        artifact = parse_artifact_id(request.match_info["id"])
+        facts = self._state.facts(artifact)
+        if facts is None:
+            raise NotFoundError(f"no manifest of {artifact} is known here", hint="see `strew ls`")
+        return facts
+
+
+def application(tracker: Tracker) -> web.Application:
+    """A tracker and nothing else."""
+    app = web.Application(middlewares=[tracker.gate.strangers])
+    tracker.mount(app, probes=True)
+    return app
+
+
+def _facts_from(artifact: ArtifactId, raw: bytes, now: float) -> ArtifactFacts:
+    """Check a manifest against its id and its rules. IntegrityError."""
+    if artifact_id_of(raw) != artifact:
+        raise IntegrityError(f"the uploaded bytes are not the manifest of {artifact}")
+    manifest = Manifest.parse(raw)
+    return ArtifactFacts(
+        artifact=artifact,
+        name=manifest.name,
+        is_tree=manifest.is_tree,
+        size_bytes=manifest.size_bytes,
+        chunk_count=manifest.chunk_count,
+        manifest_bytes=len(raw),
+        added_s=now,
+    )
+
+
+def _reference_of(request: web.Request) -> str:
+    return str(parse_name(f"{request.match_info['name']}:{request.match_info['tag']}"))
+
+
+def _kinds_of(text: str) -> frozenset[str]:
+    kinds = frozenset(filter(None, text.split(",")))
+    if not kinds <= KINDS:
+        raise UsageError(
+            f"kinds={ascii(text[:100])[1:-1]}: unknown kind",
+            hint=f"one of {', '.join(sorted(KINDS))}",
+        )
+    return kinds or KINDS
+
+
+def _event_id_of(text: str) -> int | None:
+    """A Last-Event-ID; None if there is none or it is none of ours."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else None
+
+
+def _json(value: object, *, status: int = 200) -> web.Response:
+    return _json_bytes(_encoder.encode(value), status=status)
+
+
+def _json_bytes(body: bytes, *, status: int = 200) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json")
