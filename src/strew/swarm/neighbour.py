@@ -1,0 +1,136 @@
+"""A connected peer inside a swarm: what it has, what is in flight, its measured rate, its trust."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from strew.content.bitfield import Bitfield
+from strew.messages import PeerId
+from strew.swarm.slots import Slot
+
+PACE_MEMORY = 0.1
+"""Weight of the newest sample: ten chunks make most of the estimate. Seconds per byte are averaged
+and not bytes per second: one chunk that met an empty queue would outweigh ten that waited."""
+
+RECENT_SENDS = 6
+"""A receiver is slow when it took even the quickest of so many chunks slowly: chance delays some
+of them, a thin link all."""
+
+BAD_CHUNKS_MAX = 2
+"""A sender is dropped at its second chunk whose digest fails (SECURITY.md: 2 per ban period)."""
+
+STALLS_MAX = 3
+"""Chunks in a row that did not come in time before a neighbour is replaced."""
+
+
+class Neighbour:
+    """State kept for one neighbour of one swarm; owned and changed by the swarm alone.
+
+    `sending` and `arriving` map a chunk to when it began, `requested` to when it was asked for;
+    a chunk stands in at most one of `requested` and `arriving`.
+    """
+
+    __slots__ = (
+        "arriving",
+        "bad_chunks",
+        "duplicates",
+        "fit",
+        "full",
+        "have",
+        "id",
+        "joined_s",
+        "near",
+        "offered",
+        "origin",
+        "parked_s",
+        "quiet_until_s",
+        "received_bytes",
+        "received_pace",
+        "renewed",
+        "requested",
+        "run",
+        "sending",
+        "sent_bytes",
+        "sent_pace",
+        "sent_recent",
+        "skipped_until_s",
+        "slot",
+        "stalls",
+        "zone",
+    )
+
+    def __init__(
+        self,
+        peer: PeerId,
+        have: Bitfield,
+        zone: str,
+        near: bool,
+        origin: bool,
+        fit: bool,
+        now: float,
+    ) -> None:
+        self.id = peer
+        self.zone = zone
+        self.near = near
+        self.have = have
+        self.origin = origin
+        self.fit = fit
+        self.joined_s = now
+        # what we send
+        self.sending: dict[int, float] = {}
+        self.slot = Slot.NONE
+        self.offered = False
+        self.run = 0
+        self.skipped_until_s = 0.0
+        self.full = False
+        self.quiet_until_s = 0.0
+        self.sent_pace = 0.0
+        self.sent_recent: deque[float] = deque(maxlen=RECENT_SENDS)
+        # what it sends
+        self.parked_s: float | None = None
+        self.requested: dict[int, float] = {}
+        self.arriving: dict[int, float] = {}
+        self.renewed = False
+        self.received_pace = 0.0
+        # trust
+        self.bad_chunks = 0
+        self.stalls = 0
+        self.duplicates = 0
+        self.received_bytes = 0
+        self.sent_bytes = 0
+
+    @property
+    def quickest_pace(self) -> float:
+        """Seconds per byte of the quickest of its last chunks; 0 before there were enough."""
+        return min(self.sent_recent) if len(self.sent_recent) == RECENT_SENDS else 0.0
+
+    @property
+    def sent_rate(self) -> float:
+        """Bytes/s at which it took its last chunks; 0 before the first."""
+        return _rate(self.sent_pace)
+
+    @property
+    def received_rate(self) -> float:
+        """Bytes/s at which its last chunks came; 0 before the first."""
+        return _rate(self.received_pace)
+
+    def sent(self, length_bytes: int, seconds: float) -> None:
+        """Count a chunk that left for this neighbour."""
+        self.sent_bytes += length_bytes
+        self.sent_recent.append(seconds / length_bytes)
+        self.sent_pace = _blend(self.sent_pace, length_bytes, seconds)
+
+    def received(self, length_bytes: int, seconds: float) -> None:
+        """Count a verified chunk from this neighbour; a stall before it is forgiven."""
+        self.received_bytes += length_bytes
+        self.received_pace = _blend(self.received_pace, length_bytes, seconds)
+        self.stalls = 0
+
+
+def _blend(pace: float, length_bytes: int, seconds: float) -> float:
+    sample = max(seconds, 1e-6) / length_bytes
+    return sample if pace == 0.0 else pace + PACE_MEMORY * (sample - pace)
+
+
+def _rate(pace: float) -> float:
+    return 1.0 / pace if pace > 0.0 else 0.0

@@ -1,0 +1,518 @@
+"""Swarm: the state machine of one download or seed.
+
+Two layers under one door. Layer 1 (`push`) spreads chunks that just left the origin; layer 2
+(`offers`) brings everything else. The swarm owns the facts both share (`state`), feeds each event
+to both, and after each event lets layer 1 fill the upload slots first.
+
+Must: nothing is sent that is not verified and stored here; no chunk waits on one neighbour for
+ever; every list and message has a limit. Must not: open files, read clocks, throw dice of its own.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from strew.content.bitfield import Bitfield
+from strew.messages import (
+    Action,
+    BadChunk,
+    Cancel,
+    CancelSend,
+    ChunkAborted,
+    ChunkArriving,
+    ChunkCorrupt,
+    ChunkNotSent,
+    ChunkRotten,
+    ChunkSent,
+    ChunksFound,
+    ChunkStored,
+    Close,
+    Completed,
+    Discard,
+    Drop,
+    Event,
+    Have,
+    Leave,
+    Meet,
+    MembersNamed,
+    MessageReceived,
+    Nack,
+    NeighbourJoined,
+    NeighbourLeft,
+    Offer,
+    Passed,
+    PeerId,
+    Plan,
+    Recheck,
+    Renew,
+    Request,
+    Role,
+    Tick,
+)
+from strew.swarm.neighbour import BAD_CHUNKS_MAX, Neighbour
+from strew.swarm.offers import CREDIT_DEFAULT, Offers
+from strew.swarm.plan import PlanMaker
+from strew.swarm.push import OwnerPush
+from strew.swarm.slots import UploadSlots
+from strew.swarm.state import SwarmState
+
+TICK_S = 0.05
+"""How often an active swarm looks at its clocks: a tenth of the shortest patience it has."""
+
+HAVE_BATCH_S = 0.1
+"""Haves are gathered for so long: at 24 neighbours more often would cost more than the chunks."""
+
+HAVE_BATCH_MAX = 64
+"""... or until so many are gathered."""
+
+HAVE_INDEXES_MAX = 8192
+"""Chunks named in one message: 40 kB at most."""
+
+HAVE_TO_SEED_S = 1.0
+"""A complete neighbour needs no haves; it hears now and then, so that it stops offering."""
+
+PLAN_PERIOD_S = 0.5
+"""A crowd that joins within this time makes one new plan, not one each."""
+
+PUSHING_S = 1.0
+"""After the last pushed chunk, chunks are taken to be on their way by push for so long."""
+
+BAN_BAD_S = 600.0
+"""A neighbour that sent two bad chunks is not dealt with for this long."""
+
+DUPLICATES_MAX = 256
+"""Unasked chunks we had already, from one neighbour in a row, before it is dropped."""
+
+
+class Swarm:
+    """One artifact on one node.
+
+    `lengths` are the chunks' lengths in bytes, in order; `have` is what is verified and stored
+    here (the swarm keeps and changes its own copy); `slots` is shared by all swarms of the node;
+    `fit` is false for a node that fetches only from sources its user named.
+    """
+
+    def __init__(
+        self,
+        key: int,
+        me: PeerId,
+        lengths: Sequence[int],
+        have: Bitfield,
+        slots: UploadSlots,
+        dice: random.Random,
+        *,
+        zone: str = "",
+        origin: bool = False,
+        fit: bool = True,
+        credit: int = CREDIT_DEFAULT,
+    ) -> None:
+        self.key = key
+        self.fit = fit
+        self._state = SwarmState(key, me, zone, lengths, have.copy(), slots, dice, origin)
+        self._push = OwnerPush(self._state)
+        self._offers = Offers(self._state, credit)
+        self._maker = PlanMaker(me) if origin else None
+        self._plan_due_s: float | None = None
+        self._fresh: list[int] = []
+        self._fresh_since_s = 0.0
+        self._late: list[int] = []
+        self._late_since_s = 0.0
+        self._owned: dict[int, tuple[PeerId, int, int]] = {}
+        self._early_bytes: dict[PeerId, int] = {}
+        self._tick_s: float | None = None
+        self._said_complete = have.complete
+        few = len(lengths) <= 16
+        self._batch_s = 0.0 if few else HAVE_BATCH_S
+        self._on: dict[type, Callable[[Any, float], None]] = {
+            Tick: self._on_tick,
+            NeighbourJoined: self._on_joined,
+            NeighbourLeft: self._on_left,
+            MessageReceived: self._on_message,
+            ChunkArriving: self._on_arriving,
+            ChunkStored: self._on_stored,
+            ChunkCorrupt: self._on_corrupt,
+            ChunkAborted: self._on_aborted,
+            ChunksFound: self._on_found,
+            ChunkRotten: self._on_rotten,
+            ChunkSent: self._on_sent,
+            ChunkNotSent: self._on_not_sent,
+            MembersNamed: self._on_members,
+        }
+        self._on_wire: dict[type, Callable[[Neighbour, Any, float], None]] = {
+            Have: self._on_have,
+            Offer: self._on_offer,
+            Close: self._on_close,
+            Request: self._on_request,
+            Renew: self._on_renew,
+            Nack: self._on_nack,
+            Cancel: self._on_cancel,
+            Plan: self._on_plan,
+            Passed: self._on_passed,
+            BadChunk: self._on_bad,
+        }
+
+    # --- the door --------------------------------------------------------------------------------
+
+    def handle(self, event: Event, now: float) -> list[Action]:
+        """Tell the swarm what happened; returns what it wants done, in order."""
+        state = self._state
+        state.actions = []
+        self._on[type(event)](event, now)
+        self._push.fill(now)
+        if state.neighbours:
+            self._offers.close()
+            self._offers.offer(now)
+            self._offers.ask(now)
+        self._flush_haves(now)
+        if not self._said_complete and state.have.complete:
+            self._said_complete = True
+            state.actions.append(Completed(self.key))
+        if self._tick_s is None and self._active():
+            self._tick_s = now + TICK_S
+        return state.actions
+
+    def deadline(self) -> float | None:
+        """When the swarm wants its next `Tick`; None while nothing can become late."""
+        return self._tick_s
+
+    def snapshot(self) -> dict[str, Any]:
+        """Plain data for status, dashboard and checkers."""
+        state = self._state
+        return {
+            "have_chunks": state.have.count,
+            "chunk_count": len(state.lengths),
+            "complete": state.have.complete,
+            "origin": state.origin,
+            **self.traffic(),
+            "ungiven": self._push.ungiven if state.origin else 0,
+            "plan_version": self._push.view.version,
+            "grace_s": state.grace_s,
+            "neighbours": [
+                {
+                    "id": n.id,
+                    "zone": n.zone,
+                    "have_chunks": n.have.count,
+                    "origin": n.origin,
+                    "sending": len(n.sending),
+                    "requested": len(n.requested),
+                    "arriving": len(n.arriving),
+                    "received_bytes": n.received_bytes,
+                    "sent_bytes": n.sent_bytes,
+                    "received_bytes_per_s": n.received_rate,
+                    "sent_bytes_per_s": n.sent_rate,
+                }
+                for n in state.neighbours.values()
+            ],
+        }
+
+    def traffic(self) -> dict[str, int]:
+        """Payload in bytes since the swarm was opened, by where it came from and went."""
+        state = self._state
+        return {
+            "received_bytes": state.received_bytes,
+            "received_origin_bytes": state.received_origin_bytes,
+            "duplicate_bytes": state.duplicate_bytes,
+            "sent_bytes": state.sent_bytes,
+        }
+
+    @property
+    def have(self) -> Bitfield:
+        """What is verified and stored; to be read only."""
+        return self._state.have
+
+    @property
+    def neighbours(self) -> dict[PeerId, Neighbour]:
+        """To be read only."""
+        return self._state.neighbours
+
+    def copies(self) -> int:
+        """How many neighbours hold the rarest chunk (0 without chunks counts as many)."""
+        return min(self._state.availability, default=1 << 16)
+
+    def _active(self) -> bool:
+        state = self._state
+        if not state.neighbours:
+            return False
+        if not state.have.complete or self._fresh or self._late or self._plan_due_s is not None:
+            return True
+        return (
+            self._push.busy
+            or bool(state.settling)
+            or any(n.sending or not n.have.complete for n in state.neighbours.values())
+        )
+
+    # --- time ------------------------------------------------------------------------------------
+
+    def _on_tick(self, event: Tick, now: float) -> None:
+        state = self._state
+        late_s = now - self._tick_s if self._tick_s is not None else 0.0
+        if late_s > TICK_S:
+            state.was_late(late_s)
+        self._tick_s = now + TICK_S if self._active() else None
+        state.ripen(now)
+        state.skip_full_sockets(now)
+        self._push.return_credit()
+        if state.origin:
+            self._push.reclaim(now)
+        if self._plan_due_s is not None and now >= self._plan_due_s:
+            self._publish_plan(now)
+        if not state.have.complete:
+            self._offers.watch(now)
+
+    # --- neighbours ------------------------------------------------------------------------------
+
+    def _on_joined(self, event: NeighbourJoined, now: float) -> None:
+        state = self._state
+        if event.peer in state.neighbours:
+            self._on_left(NeighbourLeft(event.peer), now)
+        near = event.zone == state.zone
+        neighbour = Neighbour(
+            event.peer, event.have, event.zone, near, event.origin, event.fit, now
+        )
+        state.joined(neighbour)
+        early_bytes = self._early_bytes.pop(event.peer, 0)
+        if event.origin:
+            state.received_origin_bytes += early_bytes
+        plan = self._push.view.plan
+        if plan is not None and (state.origin or len(plan.groups) > 1):
+            state.tell(neighbour, plan)
+
+    def _on_left(self, event: NeighbourLeft, now: float) -> None:
+        neighbour = self._state.neighbours.get(event.peer)
+        if neighbour is None:
+            return
+        self._push.owner_left(event.peer)
+        state = self._state
+        state.cancel_sends(neighbour)
+        self._offers.neighbour_left(neighbour)
+        state.left(neighbour)
+        if self._maker is not None:
+            self._maker.remove(event.peer)
+            self._plan_soon(now)
+
+    def _on_message(self, event: MessageReceived, now: float) -> None:
+        neighbour = self._state.neighbours.get(event.peer)
+        if neighbour is None:
+            return
+        if type(event.message) is Leave:
+            self._on_left(NeighbourLeft(event.peer), now)
+            return
+        handler = self._on_wire.get(type(event.message))
+        if handler is not None:
+            handler(neighbour, event.message, now)
+
+    def _on_have(self, neighbour: Neighbour, message: Have, now: float) -> None:
+        state = self._state
+        for index in message.indexes:
+            if not 0 <= index < len(state.lengths):
+                state.actions.append(Drop(neighbour.id, "have of a chunk that is not", BAN_BAD_S))
+                return
+            state.neighbour_has(neighbour, index, now)
+
+    # --- layer 1's plan --------------------------------------------------------------------------
+
+    def _on_members(self, event: MembersNamed, now: float) -> None:
+        if self._maker is None:
+            return
+        for member, zone in event.members:
+            self._maker.add(member, zone)
+        self._plan_soon(now)
+
+    def _plan_soon(self, now: float) -> None:
+        if self._maker is not None and self._maker.changed and self._plan_due_s is None:
+            self._plan_due_s = now if self._maker.version == 0 else now + PLAN_PERIOD_S
+            if self._plan_due_s <= now:
+                self._publish_plan(now)
+
+    def _publish_plan(self, now: float) -> None:
+        assert self._maker is not None
+        self._plan_due_s = None
+        plan = self._maker.make(self.key)
+        self._push.view.adopt(plan)
+        for neighbour in self._state.neighbours.values():
+            self._state.tell(neighbour, plan)
+
+    def _on_plan(self, neighbour: Neighbour, message: Plan, now: float) -> None:
+        if not self.fit or self._state.origin or not self._push.view.adopt(message):
+            return
+        state = self._state
+        state.pushing_until_s = now + PUSHING_S
+        members = self._push.view.acquaintances()
+        if members:
+            state.actions.append(Meet(self.key, members))
+        if len(message.groups) > 1:  # one group heard it from the origin itself
+            for other in state.neighbours.values():
+                if other is not neighbour and not other.origin:
+                    state.tell(other, message)
+
+    def _on_passed(self, neighbour: Neighbour, message: Passed, now: float) -> None:
+        self._push.credit(neighbour.id, message.indexes, now)
+
+    # --- receiving -------------------------------------------------------------------------------
+
+    def _on_offer(self, neighbour: Neighbour, message: Offer, now: float) -> None:
+        neighbour.parked_s = now
+
+    def _on_close(self, neighbour: Neighbour, message: Close, now: float) -> None:
+        neighbour.parked_s = None
+
+    def _on_nack(self, neighbour: Neighbour, message: Nack, now: float) -> None:
+        self._offers.refused(neighbour, message.index)
+
+    def _on_arriving(self, event: ChunkArriving, now: float) -> None:
+        state = self._state
+        sender = state.neighbours.get(event.peer)
+        index = event.index
+        if not 0 <= index < len(state.lengths):
+            self._discard(event.peer, index)
+            return
+        if sender is None:
+            self._on_early(event, now)
+            return
+        pushed = event.role != Role.SERVED
+        asked = index in sender.requested
+        if index in state.have or (not asked and self._comes_already(index)):
+            self._unwanted(sender, index)
+            if asked:
+                self._offers.refused(sender, index)
+            if event.role == Role.OWNED:
+                self._push.offered_to_all(sender.id, index)
+            return
+        if pushed:
+            state.hear_of(index, now)
+            state.pushed(index, now)
+            state.pushing_until_s = now + PUSHING_S
+            if event.role == Role.OWNED:
+                self._owned[index] = (sender.id, event.root, event.plan_version)
+        self._offers.arriving(sender, index, now, pushed)
+
+    def _on_early(self, event: ChunkArriving, now: float) -> None:
+        """A chunk overtook its sender's Join, which travels on the other connection."""
+        if event.index in self._state.have or self._comes_already(event.index):
+            self._discard(event.peer, event.index)
+        elif event.role == Role.OWNED:
+            self._owned[event.index] = (event.peer, event.root, event.plan_version)
+
+    def _comes_already(self, index: int) -> bool:
+        return any(index in n.arriving for n in self._state.neighbours.values())
+
+    def _unwanted(self, sender: Neighbour, index: int) -> None:
+        self._discard(sender.id, index)
+        self._state.duplicated(self._state.lengths[index])
+        sender.duplicates += 1
+        if sender.duplicates > DUPLICATES_MAX:
+            self._state.actions.append(Drop(sender.id, "sends what is here already", BAN_BAD_S))
+
+    def _discard(self, peer: PeerId, index: int) -> None:
+        self._state.actions.append(Discard(peer, self.key, index))
+
+    def _on_stored(self, event: ChunkStored, now: float) -> None:
+        state = self._state
+        sender = state.neighbours.get(event.peer)
+        index = event.index
+        self._offers.stored(sender, index, now)
+        if not state.have.add(index):
+            state.duplicated(state.lengths[index])
+            return
+        length_bytes = state.lengths[index]
+        state.received_bytes += length_bytes
+        if sender is not None:
+            sender.duplicates = 0
+            if sender.origin:
+                state.received_origin_bytes += length_bytes
+        else:
+            early_bytes = self._early_bytes.get(event.peer, 0)
+            self._early_bytes[event.peer] = early_bytes + length_bytes
+        self._note(index, now)
+        owned = self._owned.pop(index, None)
+        if owned is not None:
+            self._push.own(owned[0], index, owned[1], owned[2])
+
+    def _note(self, index: int, now: float) -> None:
+        """Neighbours are to hear of this chunk."""
+        self._state.hear_of(index, now)
+        if not self._fresh:
+            self._fresh_since_s = now
+        if not self._late:
+            self._late_since_s = now
+        self._fresh.append(index)
+        self._late.append(index)
+
+    def _on_corrupt(self, event: ChunkCorrupt, now: float) -> None:
+        state = self._state
+        self._owned.pop(event.index, None)
+        sender = state.neighbours.get(event.peer)
+        if sender is None:
+            return
+        sender.bad_chunks += 1
+        self._offers.failed(sender, event.index)
+        state.neighbour_lacks(sender, event.index)
+        state.tell(sender, BadChunk(self.key, event.index))
+        if sender.bad_chunks >= BAD_CHUNKS_MAX:
+            state.actions.append(Drop(sender.id, "sent two chunks with wrong digests", BAN_BAD_S))
+
+    def _on_aborted(self, event: ChunkAborted, now: float) -> None:
+        sender = self._state.neighbours.get(event.peer)
+        self._owned.pop(event.index, None)
+        if sender is not None:
+            self._offers.failed(sender, event.index)
+
+    def _on_found(self, event: ChunksFound, now: float) -> None:
+        for index in event.indexes:
+            if self._state.have.add(index):
+                self._offers.stored(None, index, now)
+                self._note(index, now)
+
+    def _on_rotten(self, event: ChunkRotten, now: float) -> None:
+        state = self._state
+        if state.have.discard(event.index):
+            self._said_complete = False
+
+    # --- sending ---------------------------------------------------------------------------------
+
+    def _on_request(self, neighbour: Neighbour, message: Request, now: float) -> None:
+        self._offers.requested(neighbour, message.index, now, renew=False)
+
+    def _on_renew(self, neighbour: Neighbour, message: Renew, now: float) -> None:
+        self._offers.requested(neighbour, message.index, now, renew=True)
+
+    def _on_cancel(self, neighbour: Neighbour, message: Cancel, now: float) -> None:
+        self._state.actions.append(CancelSend(neighbour.id, self.key, message.index))
+
+    def _on_sent(self, event: ChunkSent, now: float) -> None:
+        neighbour = self._state.neighbours.get(event.peer)
+        if neighbour is not None:
+            self._state.send_ended(neighbour, event.index, now, done=True)
+
+    def _on_not_sent(self, event: ChunkNotSent, now: float) -> None:
+        neighbour = self._state.neighbours.get(event.peer)
+        if neighbour is not None:
+            self._state.send_ended(neighbour, event.index, now, done=False)
+            self._push.not_sent(event.peer, event.index)
+
+    def _on_bad(self, neighbour: Neighbour, message: BadChunk, now: float) -> None:
+        if 0 <= message.index < len(self._state.lengths) and message.index in self._state.have:
+            self._state.actions.append(Recheck(self.key, message.index))
+
+    # --- haves -----------------------------------------------------------------------------------
+
+    def _flush_haves(self, now: float) -> None:
+        state = self._state
+        done = state.have.complete
+        if self._fresh and (
+            done or len(self._fresh) >= HAVE_BATCH_MAX or now - self._fresh_since_s >= self._batch_s
+        ):
+            self._tell_haves(self._fresh, seeds=False)
+            self._fresh = []
+        if self._late and (done or now - self._late_since_s >= HAVE_TO_SEED_S):
+            self._tell_haves(self._late, seeds=True)
+            self._late = []
+
+    def _tell_haves(self, indexes: list[int], seeds: bool) -> None:
+        for start in range(0, len(indexes), HAVE_INDEXES_MAX):
+            message = Have(self.key, indexes[start : start + HAVE_INDEXES_MAX])
+            for neighbour in self._state.neighbours.values():
+                if neighbour.have.complete == seeds:
+                    self._state.tell(neighbour, message)
