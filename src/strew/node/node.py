@@ -1,0 +1,455 @@
+"""Node: joins swarms and sources of peers; the object that agents and the simulator both run.
+
+A node takes part in any number of swarms over one link to each peer. It decides whom to dial,
+tells neighbours which swarms it is in, tells trackers what it holds, and feeds each swarm what
+concerns it. What to do when a tracker dies is decided here, not in the agent: sources of peers are
+asked side by side, and their names stay known while they are silent.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from strew.announce.announcer import (
+    AnnounceAnswered,
+    AnnounceFailed,
+    Announcer,
+    HoldingsChanged,
+    Nudge,
+)
+from strew.announce.protocol import (
+    HOLDINGS_MAX,
+    WANTS_MAX,
+    Announce,
+    Handout,
+    Peer,
+    Publication,
+)
+from strew.content.bitfield import Bitfield
+from strew.errors import ProtocolError
+from strew.messages import (
+    Action,
+    ChunkAborted,
+    ChunkArriving,
+    ChunkCorrupt,
+    ChunkNotSent,
+    ChunkRotten,
+    ChunkSent,
+    ChunksFound,
+    ChunkStored,
+    Closed,
+    Completed,
+    DialDone,
+    DialFailed,
+    Discard,
+    Disconnect,
+    Drop,
+    Event,
+    Join,
+    Leave,
+    Leaving,
+    LinkLost,
+    LinkUp,
+    Meet,
+    MembersNamed,
+    MessageReceived,
+    NeighbourJoined,
+    NeighbourLeft,
+    Opened,
+    PeerId,
+    PlanMember,
+    Send,
+    StateChanged,
+    Tick,
+    swarm_key_of,
+)
+from strew.node.participation import Participation
+from strew.node.peers import PeerBook
+from strew.node.seeking import NEIGHBOURS_DEFAULT, Seeker
+from strew.swarm.offers import CREDIT_DEFAULT
+from strew.swarm.slots import SLOTS_DEFAULT, UploadSlots
+from strew.swarm.swarm import BAN_BAD_S, Swarm
+
+LINKS_MAX = 512
+"""Links at once, as SECURITY.md limits inbound connections."""
+
+EARLY_JOINS_MAX = 64
+"""Joins kept per peer for swarms this node is not in yet: it may be told of them a moment later."""
+
+REFRESH_S = 1.0
+"""How often the state told to trackers is renewed while something is being fetched."""
+
+
+_OF_CHUNKS = (
+    ChunkArriving,
+    ChunkStored,
+    ChunkSent,
+    ChunkCorrupt,
+    ChunkAborted,
+    ChunkNotSent,
+    ChunkRotten,
+    ChunksFound,
+)
+
+
+class Obtain(Action, frozen=True, gc=False):
+    """A followed name was given to an artifact: get its manifest and open the store for it.
+
+    Answered by `Opened`, sooner or later; `manifest` is empty if it did not come along.
+    """
+
+    publication: Publication
+    manifest: bytes
+
+
+class Node:
+    """See the module. `follows` and `trackers` are what the user configured; `now` the start."""
+
+    def __init__(
+        self,
+        me: PeerId,
+        dice: random.Random,
+        now: float,
+        *,
+        zone: str = "",
+        port: int = 0,
+        host: str = "",
+        follows: Sequence[str] = (),
+        trackers: Sequence[str] = (),
+        slots: int = SLOTS_DEFAULT,
+        credit: int = CREDIT_DEFAULT,
+        neighbours: int = NEIGHBOURS_DEFAULT,
+        limited: bool = True,
+    ) -> None:
+        self.me = me
+        self.zone = zone
+        self.participations: dict[int, Participation] = {}
+        self._dice = dice
+        self._port = port
+        self._host = host
+        self._follows = tuple(follows)
+        self._slots = UploadSlots(slots)
+        self._credit = credit
+        self._seeker = Seeker(me, neighbours)
+        self._links: dict[PeerId, LinkUp] = {}
+        self._early: dict[PeerId, dict[int, Join]] = {}
+        self._announcer = Announcer(tuple(trackers), dice, now, limited=limited)
+        self._refresh_s: float | None = None
+        self._slow_due_s: float | None = None
+        self._out: list[Action] = []
+
+    # --- the door --------------------------------------------------------------------------------
+
+    def handle(self, event: Event, now: float) -> list[Action]:
+        """Tell the node what happened; returns what it wants done, in order."""
+        self._out = []
+        if isinstance(event, _OF_CHUNKS):
+            self._to_swarm(event.swarm, event, now)
+        elif isinstance(event, MessageReceived):
+            self._on_message(event, now)
+        else:
+            self._handle_rare(event, now)
+            self._look_ahead()
+        return self._out
+
+    def _handle_rare(self, event: Event, now: float) -> None:
+        match event:
+            case Tick():
+                self._on_tick(now)
+            case LinkUp():
+                self._on_link(event, now)
+            case LinkLost():
+                self._on_lost(event, now)
+            case DialDone() | DialFailed():
+                self._on_dialled(event, now)
+            case Opened():
+                self._on_opened(event, now)
+            case StateChanged():
+                self._on_state(event, now)
+            case Closed():
+                self._on_closed(event, now)
+            case AnnounceAnswered():
+                self._out += self._announcer.handle(event, now)
+                self._on_handout(event.handout, now)
+            case AnnounceFailed() | Nudge():
+                self._out += self._announcer.handle(event, now)
+            case Leaving():
+                leaving = HoldingsChanged(self._announcement(now, leaving=True))
+                self._out += self._announcer.handle(leaving, now)
+            case _:
+                raise AssertionError(f"a node is not told of {type(event).__name__}")
+
+    @property
+    def book(self) -> PeerBook:
+        """The peers this node knows of; to be read only."""
+        return self._seeker.book
+
+    def deadline(self) -> float | None:
+        """When the node wants its next `Tick`."""
+        due_s = self._slow_due_s
+        for part in self.participations.values():
+            swarm_due_s = part.swarm.deadline()
+            if swarm_due_s is not None and (due_s is None or swarm_due_s < due_s):
+                due_s = swarm_due_s
+        return due_s
+
+    def _look_ahead(self) -> None:
+        """Remember when anything but a swarm is due; chunks and messages do not change that."""
+        due = (self._announcer.deadline(), self._refresh_s, self._seeker.next_due_s())
+        self._slow_due_s = min((d for d in due if d is not None), default=None)
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """Plain data for status and dashboard."""
+        return {
+            "id": self.me,
+            "zone": self.zone,
+            "links": len(self._links),
+            "announcer": self._announcer.snapshot(now),
+            "swarms": {
+                p.artifact: {"state": p.state, "reason": p.reason, **p.swarm.snapshot()}
+                for p in self.participations.values()
+            },
+        }
+
+    def join_fleet(self, now: float) -> list[Action]:
+        """The first announce; to be called once, when the port is open."""
+        actions = self._announcer.handle(HoldingsChanged(self._announcement(now), urgent=True), now)
+        self._look_ahead()
+        return actions
+
+    # --- time ------------------------------------------------------------------------------------
+
+    def _on_tick(self, now: float) -> None:
+        for key, part in list(self.participations.items()):
+            due = part.swarm.deadline()
+            if due is not None and due <= now:
+                self._to_swarm(key, Tick(), now)
+        for key in list(self._seeker.wanting):
+            self._seek(key, now)
+        if self._refresh_s is not None and now >= self._refresh_s:
+            fetching = any(p.state == "fetching" for p in self.participations.values())
+            self._refresh_s = now + REFRESH_S if fetching else None
+            self._announce(now, urgent=False)
+        announcer_due_s = self._announcer.deadline()
+        if announcer_due_s is not None and announcer_due_s <= now:
+            self._announce(now, urgent=False)  # what goes out is the state of this moment
+        self._out += self._announcer.handle(Tick(), now)
+
+    # --- swarms ----------------------------------------------------------------------------------
+
+    def _to_swarm(self, key: int, event: Event, now: float) -> None:
+        part = self.participations.get(key)
+        if part is None:
+            if isinstance(event, ChunkArriving):
+                self._out.append(Discard(event.peer, event.swarm, event.index))
+            return
+        for action in part.swarm.handle(event, now):
+            if isinstance(action, Meet):
+                self._seeker.meet(key, action.members, now)
+                self._seek(key, now)
+                self._look_ahead()
+            elif isinstance(action, Drop):
+                self.book.ban(action.peer, now + action.ban_s, now)
+                self._out.append(Disconnect(action.peer, action.reason))
+            else:
+                self._out.append(action)
+                if isinstance(action, Completed):
+                    self._seeker.wanting.discard(key)
+                    self._look_ahead()
+
+    def _on_opened(self, event: Opened, now: float) -> None:
+        key = swarm_key_of(event.artifact)
+        self._leave(key, now)
+        swarm = Swarm(
+            key,
+            self.me,
+            event.lengths,
+            event.have,
+            self._slots,
+            random.Random(self._dice.getrandbits(64)),
+            zone=self.zone,
+            origin=event.origin,
+            fit=not event.only_sources,
+            credit=self._credit,
+        )
+        self._seeker.opened(key, event.sources, now)
+        self.participations[key] = Participation(swarm, event, now)
+        for peer in list(self._links):
+            early = self._early.get(peer, {}).pop(key, None)
+            if not swarm.have.complete or early is not None:
+                self._join(key, peer)
+            if early is not None:
+                self._admit(key, peer, early, now)
+        if not swarm.have.complete or event.origin:
+            self._seeker.wanting.add(key)
+            self._seek(key, now)
+        if not swarm.have.complete and self._refresh_s is None:
+            self._refresh_s = now + REFRESH_S
+        alone = not swarm.have.complete and not self.book.known.get(key)
+        self._announce(now, urgent=event.origin or (alone and not event.only_sources))
+
+    def _on_state(self, event: StateChanged, now: float) -> None:
+        part = self.participations.get(swarm_key_of(event.artifact))
+        if part is None or (part.state, part.reason) == (event.state, event.reason):
+            return
+        assert event.state in ("seeding", "fetching", "paused", "failed")
+        part.state = event.state  # type: ignore[assignment]
+        part.reason = event.reason
+        self._announce(now, urgent=True)
+
+    def _on_closed(self, event: Closed, now: float) -> None:
+        key = swarm_key_of(event.artifact)
+        if self._leave(key, now):
+            self._seeker.closed(key)
+            self._announce(now, urgent=False)
+
+    def _leave(self, key: int, now: float) -> bool:
+        """End what this node does in a swarm; False if it did nothing there."""
+        part = self.participations.get(key)
+        if part is None:
+            return False
+        for peer in list(part.swarm.neighbours):
+            self._to_swarm(key, NeighbourLeft(peer, "closed"), now)
+        for peer in part.joined:
+            self._out.append(Send(peer, Leave(key)))
+        del self.participations[key]
+        return True
+
+    # --- links -----------------------------------------------------------------------------------
+
+    def _on_link(self, event: LinkUp, now: float) -> None:
+        if self.book.banned(event.peer, now) or len(self._links) >= LINKS_MAX:
+            self._out.append(Disconnect(event.peer, "banned or too many links"))
+            return
+        self._links[event.peer] = event
+        for key, part in self.participations.items():
+            named = any(p.id == event.peer for p in self.book.known.get(key, {}).values())
+            if not part.swarm.have.complete or (part.origin and named):
+                self._join(key, event.peer)
+
+    def _on_lost(self, event: LinkLost, now: float) -> None:
+        self._links.pop(event.peer, None)
+        self._early.pop(event.peer, None)
+        self.book.lost(event.peer, now)
+        for key, part in list(self.participations.items()):
+            part.joined.discard(event.peer)
+            if event.peer in part.swarm.neighbours:
+                self._to_swarm(key, NeighbourLeft(event.peer, event.reason), now)
+            if not part.swarm.have.complete:
+                self._seeker.wanting.add(key)
+                self._seek(key, now)
+
+    def _on_dialled(self, event: DialDone | DialFailed, now: float) -> None:
+        self._seeker.dial_ended(event, now)
+        for key in list(self._seeker.wanting):
+            self._seek(key, now)
+
+    def _on_message(self, event: MessageReceived, now: float) -> None:
+        message = event.message
+        if isinstance(message, Join):
+            self._on_join(event.peer, message, now)
+            self._look_ahead()
+        else:
+            if isinstance(message, Leave):
+                self._on_leave(event.peer, message.swarm)
+            self._to_swarm(message.swarm, event, now)
+
+    def _on_join(self, peer: PeerId, join: Join, now: float) -> None:
+        part = self.participations.get(join.swarm)
+        if part is None:
+            early = self._early.setdefault(peer, {})
+            if len(early) < EARLY_JOINS_MAX:
+                early[join.swarm] = join
+            return
+        if peer in self._links:
+            self._join(join.swarm, peer)
+            self._admit(join.swarm, peer, join, now)
+
+    def _on_leave(self, peer: PeerId, key: int) -> None:
+        """A peer left one swarm; should it come back over the same link, it is answered anew."""
+        self._early.get(peer, {}).pop(key, None)
+        part = self.participations.get(key)
+        if part is not None:
+            part.joined.discard(peer)
+
+    def _join(self, key: int, peer: PeerId) -> None:
+        """Tell the peer that this node takes part, once for each link."""
+        part = self.participations[key]
+        if peer in part.joined:
+            return
+        part.joined.add(peer)
+        self._out.append(Send(peer, part.join_message(self.zone)))
+
+    def _admit(self, key: int, peer: PeerId, join: Join, now: float) -> None:
+        """A linked peer takes part: it becomes a neighbour of the swarm."""
+        part = self.participations[key]
+        if join.artifact != part.artifact or join.chunk_count != part.chunk_count:
+            return
+        try:
+            have = Bitfield.from_wire(join.have, part.chunk_count)
+        except ProtocolError:
+            self.book.ban(peer, now + BAN_BAD_S, now)
+            self._out.append(Disconnect(peer, "bitfield that does not fit the artifact"))
+            return
+        link = self._links[peer]
+        if part.origin and join.fit and not have.complete and link.port:
+            member = (PlanMember(peer, link.host, link.port), join.zone)
+            self._to_swarm(key, MembersNamed((member,)), now)
+        event = NeighbourJoined(peer, have, join.zone, join.origin, join.fit, link.dialled)
+        self._to_swarm(key, event, now)
+
+    # --- finding peers ---------------------------------------------------------------------------
+
+    def _on_handout(self, handout: Handout, now: float) -> None:
+        for publication in handout.publications:
+            key = swarm_key_of(publication.artifact)
+            if key not in self.participations:
+                self._seeker.expect(key)
+            manifest = handout.manifests.get(publication.artifact, b"")
+            self._out.append(Obtain(publication, manifest))
+        for artifact, peers in handout.peers.items():
+            self._on_peers(swarm_key_of(artifact), peers, now)
+
+    def _on_peers(self, key: int, peers: Sequence[Peer], now: float) -> None:
+        """A tracker names peers of a swarm this node is in, or is about to be in."""
+        part = self.participations.get(key)
+        if not self._seeker.named(key, part, peers, now):
+            return
+        if part is not None and part.origin:
+            named = tuple(
+                (PlanMember(p.id, p.host, p.port), p.zone)
+                for p in peers
+                if p.id != self.me and not p.complete
+            )
+            self._to_swarm(key, MembersNamed(named), now)
+        self._seek(key, now)
+
+    def _seek(self, key: int, now: float) -> None:
+        """Dial known peers of the swarm until it has neighbours enough."""
+        part = self.participations.get(key)
+        dials, linked = self._seeker.seek(key, part, self._links.keys(), now)
+        self._out += dials
+        if part is not None:
+            for peer in linked:
+                self._join(key, peer)
+
+    # --- trackers --------------------------------------------------------------------------------
+
+    def _announce(self, now: float, urgent: bool) -> None:
+        event = HoldingsChanged(self._announcement(now), urgent)
+        self._out += self._announcer.handle(event, now)
+
+    def _announcement(self, now: float, leaving: bool = False) -> Announce:
+        parts = list(self.participations.values())[-HOLDINGS_MAX:]
+        return Announce(
+            node=self.me,
+            port=self._port,
+            zone=self.zone,
+            host=self._host,
+            follows=self._follows,
+            holdings=tuple(p.holding() for p in parts),
+            wants=tuple(p.artifact for p in parts if p.wants_peers(now))[-WANTS_MAX:],
+            leaving=leaving,
+        )

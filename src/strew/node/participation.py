@@ -1,0 +1,55 @@
+"""One artifact on this node: its swarm, and what trackers are told of it."""
+
+from __future__ import annotations
+
+from strew.announce.protocol import Holding, HoldingState
+from strew.messages import Join, Opened, PeerId
+from strew.swarm.swarm import Swarm
+
+WANTED_S = 600.0
+"""An origin asks for its followers for so long after it published; later ones find it."""
+
+
+class Participation:
+    """A swarm this node is in, and to which links it has said so."""
+
+    def __init__(self, swarm: Swarm, opened: Opened, now: float) -> None:
+        self.artifact = opened.artifact
+        self.swarm = swarm
+        self.chunk_count = len(opened.lengths)
+        self.origin = opened.origin
+        self.only_sources = opened.only_sources
+        self.state: HoldingState = "seeding" if swarm.have.complete else "fetching"
+        self.reason = ""
+        self.joined: set[PeerId] = set()
+        self._wanted_until_s = now + WANTED_S
+
+    def wants_peers(self, now: float) -> bool:
+        """Whether trackers are to name peers of this swarm."""
+        if self.only_sources:
+            return False
+        return now < self._wanted_until_s if self.origin else not self.swarm.have.complete
+
+    def holding(self) -> Holding:
+        """What trackers are told."""
+        return Holding(
+            artifact=self.artifact,
+            have_chunks=self.swarm.have.count,
+            chunk_count=self.chunk_count,
+            state=self.state,
+            origin=self.origin,
+            reason=self.reason[:256],
+            **self.swarm.traffic(),
+        )
+
+    def join_message(self, zone: str) -> Join:
+        """What a linked peer is told."""
+        return Join(
+            self.swarm.key,
+            self.artifact,
+            self.swarm.have.to_wire(),
+            self.chunk_count,
+            zone,
+            self.origin,
+            self.swarm.fit,
+        )

@@ -1,0 +1,121 @@
+"""The peers a node knows of: where they are, for which artifact, who said so, how dials went.
+
+Sources (tracker, plan, user; later gossip and the distributed hash table) stand side by side and
+none is believed over its own dial: an address that fails is tried later, twice as late each time,
+and forgotten after a few failures. An address without failures comes first, then the freshest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from strew.messages import PeerId
+
+FAILURES_MAX = 4
+"""An address that failed so often in a row is forgotten until somebody names it again."""
+
+RETRY_FIRST_S = 0.5
+"""Wait after the first failure: a node that was named while it was starting."""
+
+ADDRESSES_MAX = 4096
+"""Addresses known per artifact: an origin's sample of 1000 from several sources."""
+
+BANS_MAX = 4096
+
+Address = tuple[str, int]
+
+
+@dataclass(slots=True)
+class KnownPeer:
+    """An address that was named for an artifact. `id` is empty while only the address is known."""
+
+    host: str
+    port: int
+    id: PeerId
+    zone: str
+    source: str
+    named_s: float
+    due_s: float
+    failures: int = 0
+
+
+@dataclass(slots=True)
+class PeerBook:
+    """Known peers by artifact, and the bans of this node."""
+
+    known: dict[int, dict[Address, KnownPeer]] = field(default_factory=dict)
+    banned_until_s: dict[PeerId, float] = field(default_factory=dict)
+
+    def learn(
+        self,
+        swarm: int,
+        address: Address,
+        peer: PeerId,
+        zone: str,
+        source: str,
+        due_s: float,
+        now: float,
+    ) -> None:
+        """A source names an address; what is known of its failures stays."""
+        peers = self.known.setdefault(swarm, {})
+        entry = peers.get(address)
+        if entry is None:
+            if len(peers) < ADDRESSES_MAX:
+                peers[address] = KnownPeer(*address, peer, zone, source, now, due_s)
+            return
+        if peer and entry.id != peer:
+            entry.id, entry.failures, entry.due_s = peer, 0, due_s
+        entry.named_s = now
+        entry.due_s = min(entry.due_s, due_s) if not entry.failures else entry.due_s
+
+    def forget(self, swarm: int) -> None:
+        self.known.pop(swarm, None)
+
+    def due(self, swarm: int, now: float) -> list[KnownPeer]:
+        """Addresses that may be dialled now, the most promising first."""
+        ready = [
+            p
+            for p in self.known.get(swarm, {}).values()
+            if p.due_s <= now and self.banned_until_s.get(p.id, 0.0) <= now
+        ]
+        ready.sort(key=lambda p: (p.failures, -p.named_s))
+        return ready
+
+    def next_due_s(self, swarm: int) -> float | None:
+        """When the next address becomes due; that of a banned peer not before its ban ends."""
+        peers = self.known.get(swarm, {}).values()
+        bans = self.banned_until_s
+        return min((max(p.due_s, bans.get(p.id, p.due_s)) for p in peers), default=None)
+
+    def failed(self, address: Address, now: float) -> None:
+        """A dial found nobody there."""
+        for peers in self.known.values():
+            entry = peers.get(address)
+            if entry is not None:
+                entry.failures += 1
+                entry.due_s = now + RETRY_FIRST_S * 2.0**entry.failures
+                if entry.failures >= FAILURES_MAX:
+                    del peers[address]
+
+    def reached(self, address: Address, peer: PeerId) -> None:
+        """A dial ended in a link to this peer."""
+        for peers in self.known.values():
+            entry = peers.get(address)
+            if entry is not None:
+                entry.id, entry.failures = peer, 0
+
+    def lost(self, peer: PeerId, now: float) -> None:
+        """A link ended: its address is tried again, not at once."""
+        for peers in self.known.values():
+            for entry in peers.values():
+                if entry.id == peer:
+                    entry.due_s = max(entry.due_s, now + RETRY_FIRST_S)
+
+    def ban(self, peer: PeerId, until_s: float, now: float) -> None:
+        """Deal no more with this peer for a while."""
+        if len(self.banned_until_s) >= BANS_MAX:
+            self.banned_until_s = {p: t for p, t in self.banned_until_s.items() if t > now}
+        self.banned_until_s[peer] = until_s
+
+    def banned(self, peer: PeerId, now: float) -> bool:
+        return self.banned_until_s.get(peer, 0.0) > now
