@@ -1,0 +1,1 @@
+"""Bytes between machines: one port, two connections a pair, bounded queues."""

@@ -1,0 +1,327 @@
+"""One listening port for the peer wire and HTTP, told apart by their first byte; and dialling.
+
+A connection that begins with a zero byte is the peer wire; anything else is handed, with what was
+read, to the HTTP server. A link is up when its control and its data connection have both proved
+the fleet key; two nodes that dial each other at once keep the link of the one with the lower id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from strew.codec import PREFACE, Hello
+from strew.errors import (
+    ConfigurationError,
+    DeniedError,
+    ProtocolError,
+    StrewError,
+    UnavailableError,
+)
+from strew.fleet import FleetKey
+from strew.messages import PROTOCOL_VERSION, PeerId
+from strew.transfer.handshake import Handshake
+from strew.transfer.limits import RECEIVE_QUEUE_LIMITED_BYTES, TokenBucket
+from strew.transfer.peer import ControlEncoder, LinkOwner, PeerLink
+from strew.transfer.receiving import BufferPool
+
+DIAL_S = 5.0
+"""A connection not up by then is given up; a lost SYN alone would take the kernel over a minute."""
+
+HANDSHAKE_S = 10.0
+"""A stranger that says nothing for so long is disconnected."""
+
+INBOUND_MAX = 1024
+"""Connections accepted at once: 512 peers of two each."""
+
+BACKLOG = 512
+
+HttpFactory = Callable[[], asyncio.Protocol]
+Established = Callable[[Hello, asyncio.Transport, bytes, bool], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """How this node introduces itself. `epoch` differs between two lives of one node."""
+
+    node: PeerId
+    zone: str = ""
+    epoch: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
+class Greeting(asyncio.Protocol):
+    """The handshake of one connection; afterwards the transport goes to `established`."""
+
+    def __init__(
+        self,
+        handshake: Handshake,
+        dialled: bool,
+        established: Established,
+        failed: Callable[[StrewError], None],
+    ) -> None:
+        self._handshake = handshake
+        self._dialled = dialled
+        self._established = established
+        self._failed: Callable[[StrewError], None] | None = failed
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        late = UnavailableError("peer did not finish its handshake in time")
+        self._timer = asyncio.get_running_loop().call_later(HANDSHAKE_S, self._fail, late)
+        if self._dialled:
+            transport.write(self._handshake.start())
+
+    def data_received(self, data: bytes) -> None:
+        assert self._transport is not None
+        try:
+            out = self._handshake.feed(data)
+        except (ProtocolError, DeniedError) as error:
+            self._fail(error)
+            return
+        if out:
+            self._transport.write(out)
+        if self._handshake.done and self._failed is not None:
+            self._failed = None
+            self._stop_timer()
+            self._transport.pause_reading()
+            assert self._handshake.peer is not None
+            self._established(
+                self._handshake.peer, self._transport, self._handshake.rest, self._dialled
+            )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(UnavailableError("peer closed the connection before it proved itself"))
+
+    def _fail(self, error: StrewError) -> None:
+        failed, self._failed = self._failed, None
+        self._stop_timer()
+        if failed is None:
+            return
+        if self._transport is not None:
+            self._transport.abort()
+        failed(error)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class Sniffer(asyncio.Protocol):
+    """Decides by the first byte who shall have an accepted connection."""
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if not self._port.admit(transport):
+            transport.abort()
+            return
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(HANDSHAKE_S, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        assert self._transport is not None
+        if self._timer is not None:
+            self._timer.cancel()
+        protocol = self._port.protocol_for(data[:1] == PREFACE[:1])
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+        protocol.data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class Port:
+    """The node's place on the network: listens, dials, pairs connections, keeps the live links."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        key: FleetKey,
+        owner: LinkOwner,
+        up: TokenBucket,
+        down: TokenBucket,
+    ) -> None:
+        self._identity = identity
+        self._key = key
+        self._owner = owner
+        self._up = up
+        self._down = down
+        self._pool = BufferPool()
+        self._encoder = ControlEncoder()
+        self._http: HttpFactory | None = None
+        self._server: asyncio.Server | None = None
+        self._inbound: list[asyncio.Transport] = []
+        self._halves: dict[tuple[str, str], tuple[Hello, asyncio.Transport, bytes]] = {}
+        self._dials: dict[str, asyncio.Future[PeerLink]] = {}
+        self.links: dict[PeerId, PeerLink] = {}
+        self.port = 0
+
+    async def listen(self, host: str, port: int, http: HttpFactory) -> None:
+        """Accept on host:port (0 takes a free one, found in `port` afterwards).
+
+        Raises ConfigurationError if the address cannot be had.
+        """
+        self._http = http
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(
+                lambda: Sniffer(self), host, port, backlog=BACKLOG, reuse_address=True
+            )
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on {host}:{port}: {error.strerror or error}",
+                hint="choose another address with --listen",
+            ) from None
+        self.port = self._server.sockets[0].getsockname()[1]
+        if self._down.limited:
+            for sock in self._server.sockets:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_QUEUE_LIMITED_BYTES)
+
+    def admit(self, transport: asyncio.Transport) -> bool:
+        """Count an accepted connection; False if there are too many."""
+        self._inbound = [t for t in self._inbound if not t.is_closing()]
+        if len(self._inbound) >= INBOUND_MAX:
+            return False
+        self._inbound.append(transport)
+        return True
+
+    def protocol_for(self, peer_wire: bool) -> asyncio.Protocol:
+        if not peer_wire:
+            assert self._http is not None
+            return self._http()
+        handshake = Handshake(self._key, self._hello("", "control", b""), self._answer)
+        return Greeting(handshake, False, self._established, lambda error: None)
+
+    def _hello(self, session: str, channel: str, nonce: bytes) -> Hello:
+        me = self._identity
+        return Hello(
+            PROTOCOL_VERSION, me.node, me.epoch, session, channel, self.port, me.zone, nonce
+        )
+
+    def _answer(self, theirs: Hello) -> Hello:
+        return self._hello(theirs.session, theirs.channel, secrets.token_bytes(32))
+
+    # --- dialling --------------------------------------------------------------------------------
+
+    async def dial(self, host: str, port: int) -> PeerLink:
+        """The link to the node at host:port, once both connections are up.
+
+        Raises UnavailableError (nobody there, or too slow), DeniedError (another fleet's node) or
+        ProtocolError (no strew node, another version).
+        """
+        session = secrets.token_hex(8)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[PeerLink] = loop.create_future()
+        self._dials[session] = future
+        try:
+            async with asyncio.timeout(DIAL_S):
+                await asyncio.gather(
+                    self._dial_one(host, port, session, "control", future),
+                    self._dial_one(host, port, session, "data", future),
+                )
+                return await future
+        except TimeoutError:
+            raise UnavailableError(f"{host}:{port} did not answer within {DIAL_S:.0f} s") from None
+        except OSError as error:
+            raise UnavailableError(f"{host}:{port}: {error.strerror or error}") from None
+        except (ValueError, OverflowError):  # a peer or plan named what can be no address
+            raise UnavailableError(f"{host!r}:{port} is not an address") from None
+        finally:
+            del self._dials[session]
+            future.cancel()
+            for key in [k for k in self._halves if k[1] == session]:
+                self._halves.pop(key)[1].abort()
+
+    async def _dial_one(
+        self, host: str, port: int, session: str, channel: str, future: asyncio.Future[PeerLink]
+    ) -> None:
+        hello = self._hello(session, channel, secrets.token_bytes(32))
+
+        def failed(error: StrewError) -> None:
+            if not future.done():
+                future.set_exception(error)
+
+        greeting = Greeting(Handshake(self._key, hello), True, self._established, failed)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(lambda: greeting, host, port)
+        if channel == "data" and self._down.limited:
+            sock = transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_QUEUE_LIMITED_BYTES)
+
+    # --- pairing ---------------------------------------------------------------------------------
+
+    def _established(
+        self, hello: Hello, transport: asyncio.Transport, rest: bytes, dialled: bool
+    ) -> None:
+        """One connection proved itself; with its twin it makes a link."""
+        key = (hello.node, hello.session)
+        other = self._halves.pop(key, None)
+        if other is None:
+            self._halves[key] = (hello, transport, rest)
+            asyncio.get_running_loop().call_later(HANDSHAKE_S, self._expire, key, transport)
+            return
+        if other[0].channel == hello.channel or other[0].epoch != hello.epoch:
+            transport.abort()
+            other[1].abort()
+            return
+        ends = {other[0].channel: (other[1], other[2]), hello.channel: (transport, rest)}
+        host = str(transport.get_extra_info("peername")[0])
+        link = PeerLink(hello, host, dialled, self._owner, self._encoder, self._gone)
+        future = self._dials.get(hello.session) if dialled else None
+        if not self._prefer(link):
+            for end, _ in ends.values():
+                end.abort()
+            link = self.links[link.peer]
+        else:
+            self.links[link.peer] = link
+            link.attach(ends["control"], ends["data"], self._pool, self._up, self._down)
+        if future is not None and not future.done():
+            future.set_result(link)
+
+    def _expire(self, key: tuple[str, str], transport: asyncio.Transport) -> None:
+        half = self._halves.get(key)
+        if half is not None and half[1] is transport:
+            del self._halves[key]
+            transport.abort()
+
+    def _prefer(self, new: PeerLink) -> bool:
+        """Whether a new link is to be kept beside what there is; ends the old one if so."""
+        old = self.links.get(new.peer)
+        if old is None:
+            return True
+        me = self._identity.node
+        crossed = old.epoch == new.epoch and old.dialled != new.dialled
+        if crossed and (me < new.peer) != new.dialled:
+            return False
+        old.lose("replaced by a newer link")
+        return True
+
+    def _gone(self, link: PeerLink) -> None:
+        if self.links.get(link.peer) is link:
+            del self.links[link.peer]
+
+    async def close(self) -> None:
+        """Stop listening and end every link; owners are not told."""
+        if self._server is not None:
+            self._server.close()
+        for link in list(self.links.values()):
+            link.close()
+        for _, transport, _ in self._halves.values():
+            transport.abort()
+        self._halves.clear()
+        for transport in self._inbound:
+            transport.abort()
+        self._inbound.clear()
