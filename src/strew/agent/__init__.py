@@ -1,0 +1,1 @@
+"""The node as a program: settings, actions executed with asyncio, its HTTP API."""

@@ -1,0 +1,352 @@
+"""Agent: executes a Node's actions with asyncio and returns their events; re-arms one timer.
+
+No decision about peers or chunks is taken here. The agent owns the port, the store thread and the
+conversations with trackers; a transfer's life (manifest, store, finish) is its own little script.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import aiohttp
+import structlog
+
+from strew.agent.arrivals import Arrivals
+from strew.agent.client import HOST_HEADER
+from strew.agent.fetches import Fetches
+from strew.agent.metrics import AgentMetrics
+from strew.agent.settings import Settings
+from strew.agent.storing import StoreThread
+from strew.agent.trackers import Trackers
+from strew.agent.transfer import Transfer
+from strew.announce.announcer import SendAnnounce
+from strew.codec import TYPE_CHUNK, ChunkHeader
+from strew.content.digest import ArtifactId
+from strew.content.manifest import Manifest
+from strew.errors import StrewError
+from strew.fleet import FleetKey
+from strew.messages import (
+    Action,
+    CancelSend,
+    ChunkNotSent,
+    ChunkRotten,
+    ChunkSent,
+    Completed,
+    Dial,
+    DialDone,
+    DialFailed,
+    Discard,
+    Disconnect,
+    Event,
+    Leaving,
+    LinkLost,
+    LinkUp,
+    MessageReceived,
+    PeerId,
+    Recheck,
+    Send,
+    SendChunk,
+    Tick,
+    Wire,
+    swarm_key_of,
+)
+from strew.node import Node, Obtain
+from strew.store.store import ChunkStore
+from strew.tracker.service import Tracker
+from strew.transfer.limits import TokenBucket
+from strew.transfer.peer import PeerLink
+from strew.transfer.port import HttpFactory, Identity, Port
+from strew.transfer.receiving import SliceBuffer
+
+_log = structlog.get_logger(__name__)
+
+
+class Agent:
+    """One node as a program. Create it inside a running event loop, then `start`, later `stop`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: ChunkStore,
+        key: FleetKey,
+        *,
+        peer: PeerId | None = None,
+        trackers: tuple[tuple[str, int], ...] = (),
+        announces: bool = True,
+        on_obtain: Callable[[Obtain], None] | None = None,
+        on_transfer: Callable[[Transfer], None] | None = None,
+    ) -> None:
+        loop = self._loop = asyncio.get_running_loop()
+        self.settings = settings
+        self.store = store
+        self.key = key
+        self.identity = Identity(peer or PeerId(secrets.token_hex(16)), settings.zone)
+        self.manifests: dict[int, Manifest] = {}
+        self.storing = StoreThread(loop)
+        self.fetches = Fetches(self, store, on_transfer or (lambda transfer: None))
+        self._arrivals = Arrivals(self, store)
+        self.metrics = AgentMetrics(self)
+        self.up = TokenBucket(settings.rate_up_bytes_per_s, loop.time)
+        self.down = TokenBucket(settings.rate_down_bytes_per_s, loop.time)
+        self.port = Port(self.identity, key, self, self.up, self.down)
+        self.session: aiohttp.ClientSession | None = None
+        self.trackers = Trackers(self, trackers, announces)
+        self._on_obtain = on_obtain
+        self._events: deque[Event] = deque()
+        self._running = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_s: float | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+        self.node: Node | None = None
+        self._execute: dict[type, Callable[[Any], None]] = {
+            Send: self._send,
+            SendChunk: self._send_chunk,
+            CancelSend: self._cancel_send,
+            Discard: lambda action: None,
+            Dial: self._dial,
+            Disconnect: self._disconnect,
+            Completed: self._completed,
+            Recheck: self._recheck,
+            SendAnnounce: self.trackers.announce,
+            Obtain: self._obtain,
+        }
+
+    # --- life ------------------------------------------------------------------------------------
+
+    async def start(self, http: HttpFactory, *, tracker: Tracker | None = None) -> None:
+        """Open the port, take up what the store holds, join the fleet.
+
+        With `tracker` this process is that tracker as well, on the same port, and its node
+        announces there. Raises ConfigurationError if the address cannot be had.
+        """
+        self.session = aiohttp.ClientSession(headers=HOST_HEADER)
+        host, port = self.settings.listen
+        await self.port.listen(host, port, http)
+        if tracker is not None:
+            self.trackers.add((host, self.port.port))
+            tracker.adopt(self.identity.node)
+        self.node = Node(
+            self.identity.node,
+            random.Random(secrets.randbits(64)),
+            self._loop.time(),
+            zone=self.settings.zone,
+            port=self.port.port,
+            host="" if host in ("0.0.0.0", "::") else host,
+            follows=self.settings.follow,
+            trackers=self.trackers.names,
+            slots=self.settings.upload_slots,
+            credit=self.settings.download_credit,
+            neighbours=self.settings.neighbours,
+            limited=tracker is None,
+        )
+        for stored in self.store.artifacts():
+            if stored.state == "complete":
+                self.fetches.seed(self.store.manifest(stored.artifact), origin=stored.pinned)
+        self.carry_out(self.node.join_fleet(self._loop.time()))
+        self.trackers.start()
+
+    async def stop(self) -> None:
+        """Say goodbye, end transfers where they are (they can be resumed), close everything."""
+        if self._stopping:
+            return
+        self._stopping = True
+        if self.node is not None:
+            self.tell(Leaving())
+        await self.trackers.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.port.close()
+        await asyncio.to_thread(self.storing.stop)
+        if self.session is not None:
+            await self.session.close()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self.settings.listen[0], self.port.port
+
+    def snapshot(self) -> dict[str, Any]:
+        assert self.node is not None
+        return self.node.snapshot(self._loop.time())
+
+    def traffic(self, artifact: ArtifactId) -> dict[str, int]:
+        """Chunks and payload of one artifact here, as its swarm counts them."""
+        assert self.node is not None
+        part = self.node.participations.get(swarm_key_of(artifact))
+        if part is None:
+            return {}
+        have = part.swarm.have
+        return {
+            "have_chunks": have.count,
+            "chunk_count": have.size,
+            "neighbours": len(part.swarm.neighbours),
+            **part.swarm.traffic(),
+        }
+
+    def now(self) -> float:
+        """The clock of all times in transfers."""
+        return self._loop.time()
+
+    def spawn(self, coroutine: Any) -> asyncio.Task[None]:
+        """A task that ends with the agent."""
+        task: asyncio.Task[None] = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # --- the node's door -------------------------------------------------------------------------
+
+    def tell(self, event: Event) -> None:
+        """Hand an event to the node and carry out what it wants, one event at a time."""
+        self._events.append(event)
+        self._drain()
+
+    def _drain(self) -> None:
+        if self._running or self.node is None:
+            return
+        self._running = True
+        try:
+            while self._events:
+                now = self._loop.time()
+                for action in self.node.handle(self._events.popleft(), now):
+                    self._execute[type(action)](action)
+        finally:
+            self._running = False
+        self._arm()
+
+    def carry_out(self, actions: list[Action]) -> None:
+        """Do what the node wants; what that leads to at once is told to it."""
+        for action in actions:
+            self._execute[type(action)](action)
+        self._drain()
+
+    def _arm(self) -> None:
+        assert self.node is not None
+        due_s = self.node.deadline()
+        if due_s == self._timer_s:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_s = due_s
+        self._timer = None
+        if due_s is not None and not self._stopping:
+            self._timer = self._loop.call_at(due_s, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._timer_s = None
+        self.tell(Tick())
+
+    # --- actions ---------------------------------------------------------------------------------
+
+    def _send(self, action: Send) -> None:
+        link = self.port.links.get(action.peer)
+        if link is not None:
+            link.send(action.message)
+
+    def _send_chunk(self, action: SendChunk) -> None:
+        link = self.port.links.get(action.peer)
+        manifest = self.manifests.get(action.swarm)
+        if link is None or manifest is None:
+            self._events.append(ChunkNotSent(action.peer, action.swarm, action.index))
+            return
+        header = ChunkHeader(
+            TYPE_CHUNK,
+            action.swarm,
+            action.index,
+            0,
+            manifest.lengths[action.index],
+            action.role,
+            action.root,
+            action.plan_version,
+            0,
+        )
+        link.send_chunk(header, partial(self.store.reader, manifest.id, action.index))
+
+    def _cancel_send(self, action: CancelSend) -> None:
+        link = self.port.links.get(action.peer)
+        if link is not None:
+            link.cancel_chunk(action.swarm, action.index)
+
+    def _dial(self, action: Dial) -> None:
+        self.spawn(self._dial_out(action.host, action.port))
+
+    async def _dial_out(self, host: str, port: int) -> None:
+        try:
+            link = await self.port.dial(host, port)
+        except StrewError as error:
+            self.tell(DialFailed(host, port, error.message))
+        else:
+            self.tell(DialDone(host, port, link.peer))
+
+    def _disconnect(self, action: Disconnect) -> None:
+        link = self.port.links.get(action.peer)
+        if link is not None:
+            if "digest" in action.reason or "stalled" in action.reason:
+                self.metrics.banned(action.reason)
+            link.lose(action.reason)
+
+    def _completed(self, action: Completed) -> None:
+        manifest = self.manifests[action.swarm]
+        transfer = self.fetches.transfers.get(manifest.id)
+        if transfer is not None:
+            transfer.completed.set()
+
+    def _recheck(self, action: Recheck) -> None:
+        manifest = self.manifests.get(action.swarm)
+        if manifest is None:
+            return
+
+        def done(good: Any, error: BaseException | None) -> None:
+            if error is not None or not good:
+                _log.warning("stored chunk is damaged", artifact=manifest.id, index=action.index)
+                self.metrics.verify_failures.inc()
+                self.tell(ChunkRotten(action.swarm, action.index))
+                self.fetches.mend(manifest)
+
+        self.storing.submit(partial(self.store.recheck, manifest.id, action.index), done)
+
+    def _obtain(self, action: Obtain) -> None:
+        if self._on_obtain is not None:
+            self._on_obtain(action)
+
+    # --- links (LinkOwner) -----------------------------------------------------------------------
+
+    def link_up(self, link: PeerLink) -> None:
+        self.tell(LinkUp(link.peer, link.host, link.port, link.zone, link.dialled))
+
+    def link_lost(self, link: PeerLink, reason: str) -> None:
+        self._arrivals.link_lost(link.peer)
+        self.tell(LinkLost(link.peer, reason))
+
+    def message_came(self, link: PeerLink, message: Wire) -> None:
+        self.tell(MessageReceived(link.peer, message))
+
+    def chunk_begins(self, link: PeerLink, header: ChunkHeader) -> bool:
+        return self._arrivals.begins(link, header)
+
+    def slice_came(self, link: PeerLink, header: ChunkHeader, buffer: SliceBuffer) -> None:
+        self._arrivals.slice_came(link, header, buffer)
+
+    def chunk_broken(self, link: PeerLink, header: ChunkHeader) -> None:
+        self._arrivals.broken(link, header)
+
+    def chunk_sent(self, link: PeerLink, header: ChunkHeader, done: bool) -> None:
+        if done:
+            self.metrics.sent_bytes.inc(header.total)
+            self.tell(ChunkSent(link.peer, header.swarm, header.chunk))
+            return
+        self.tell(ChunkNotSent(link.peer, header.swarm, header.chunk))
+        manifest = self.manifests.get(header.swarm)
+        if manifest is not None and header.chunk in self.store.bitfield(manifest.id):
+            return  # it was cancelled
+        self.tell(ChunkRotten(header.swarm, header.chunk))

@@ -1,0 +1,224 @@
+"""The node's HTTP API: control, manifests, ranges of files, health and metrics.
+
+Every route stands in one table with its role; the gate (strew.tracker.gate) checks Host and token
+before the handler is called. In a process that is a tracker as well, the tracker's routes come
+first, and those of this table that it has already are left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from strew.agent.agent import Agent
+from strew.agent.files import Files
+from strew.agent.transfer import Transfer
+from strew.content.digest import ArtifactId, parse_artifact_id
+from strew.content.manifest import Manifest
+from strew.errors import NotFoundError, UsageError
+from strew.fleet import Role
+from strew.tracker.gate import Gate, RequestMetrics, Route, body_of, host_rule
+from strew.tracker.service import Tracker
+
+READ = frozenset((Role.READ, Role.NODE))
+NODE = frozenset((Role.NODE,))
+PUBLISH = frozenset((Role.PUBLISH,))
+
+REQUEST_BYTES_MAX = 64 << 10
+"""Largest control request: a fetch with its list of sources."""
+
+MANIFEST_BYTES_MAX = 16 << 20
+
+
+class FetchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Ask a node to fetch an artifact into its own folder (never to a path named here).
+
+    `sources` are HOST:PORT pairs to ask; with `only_sources` nobody else is.
+    """
+
+    artifact: str
+    sources: tuple[tuple[str, int], ...] = ()
+    only_sources: bool = False
+    install: bool = True
+
+
+class NodeApi:
+    """The application around one agent."""
+
+    def __init__(
+        self, agent: Agent, tracker: Tracker | None = None, into: Path | None = None
+    ) -> None:
+        self._agent = agent
+        self._tracker = tracker
+        self._into = into
+        metrics = RequestMetrics(agent.metrics.registry)
+        self._gate = tracker.gate if tracker else Gate(agent.key, metrics, host_rule())
+        self._files = Files(agent)
+
+    def table(self) -> list[Route]:
+        """The node's routes with their roles."""
+        v1 = "/api/v1"
+        return [
+            Route("GET", "/healthz", "healthz", None, self._healthz),
+            Route("GET", "/readyz", "readyz", None, self._readyz),
+            Route("GET", "/metrics", "metrics", READ, self._metrics),
+            Route("GET", f"{v1}/node", "node", READ, self._node),
+            Route("GET", f"{v1}/artifacts", "artifacts", READ, self._artifacts),
+            Route("GET", f"{v1}/artifacts/{{id}}", "artifact", READ, self._artifact),
+            Route("GET", f"{v1}/artifacts/{{id}}/manifest", "manifest", READ, self._manifest),
+            Route("GET", f"{v1}/swarms/{{id}}", "swarm", READ, self._swarm),
+            Route("GET", f"{v1}/nodes", "nodes", READ, self._nodes),
+            Route("PUT", f"{v1}/uploads/{{id}}", "take", PUBLISH, self._take),
+            Route("GET", f"{v1}/transfers/{{id}}", "transfer", READ, self._transfer),
+            Route("POST", f"{v1}/transfers", "fetch", NODE, self._fetch),
+            Route("GET", "/files/{id}/{path:.*}", "files", None, self._files.get, held=True),
+        ]
+
+    def application(self) -> web.Application:
+        """The application, with the tracker's routes if this process is one."""
+        app = web.Application(
+            middlewares=[self._gate.strangers], client_max_size=MANIFEST_BYTES_MAX
+        )
+        taken: set[tuple[str, str]] = set()
+        if self._tracker is not None:
+            self._tracker.mount(app)
+            taken = {(row.method, row.path) for row in self._tracker.table()}
+        for row in self.table():
+            if (row.method, row.path) not in taken:
+                app.add_routes([web.route(row.method, row.path, self._gate.guarded(row))])
+        return app
+
+    # --- health ----------------------------------------------------------------------------------
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        ready = self._agent.node is not None
+        return web.Response(text="ready\n" if ready else "starting\n", status=200 if ready else 503)
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        body = generate_latest(self._agent.metrics.registry)
+        if self._tracker is not None:
+            body += generate_latest(self._tracker.metrics)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    # --- what is known ---------------------------------------------------------------------------
+
+    async def _node(self, _request: web.Request) -> web.Response:
+        return _json(self._agent.snapshot())
+
+    async def _artifacts(self, _request: web.Request) -> web.Response:
+        stored = await asyncio.to_thread(self._agent.store.artifacts)
+        return _json([_stored(artifact) for artifact in stored])
+
+    async def _artifact(self, request: web.Request) -> web.Response:
+        wanted = parse_artifact_id(request.match_info["id"])
+        for stored in await asyncio.to_thread(self._agent.store.artifacts):
+            if stored.artifact == wanted:
+                return _json(_stored(stored))
+        raise NotFoundError(f"{wanted} is not stored here")
+
+    async def _manifest(self, request: web.Request) -> web.Response:
+        manifest = self._agent.store.manifest(parse_artifact_id(request.match_info["id"]))
+        return web.Response(body=manifest.raw, content_type="application/octet-stream")
+
+    async def _swarm(self, request: web.Request) -> web.Response:
+        wanted = parse_artifact_id(request.match_info["id"])
+        swarm = self._agent.snapshot()["swarms"].get(wanted)
+        if swarm is None:
+            raise NotFoundError(f"this node takes no part in a swarm of {wanted}")
+        return _json(swarm)
+
+    async def _nodes(self, _request: web.Request) -> web.Response:
+        links = self._agent.port.links.values()
+        return _json(
+            [{"node": k.peer, "host": k.host, "port": k.port, "zone": k.zone} for k in links]
+        )
+
+    # --- control ---------------------------------------------------------------------------------
+
+    async def _take(self, request: web.Request) -> web.Response:
+        """A publisher offers a manifest: fetch it from the publisher's own node.
+
+        Query: `port`, where the publisher listens; its address is that of this connection.
+        """
+        artifact = parse_artifact_id(request.match_info["id"])
+        raw = await body_of(request, MANIFEST_BYTES_MAX)
+        manifest = Manifest.parse(raw)
+        if manifest.id != artifact:
+            raise UsageError(f"the uploaded manifest is not that of {artifact}")
+        port = request.query.get("port", "")
+        if not port.isdigit() or not 0 < int(port) < 65536:
+            raise UsageError("query has no valid port of the publisher")
+        address = (str(request.remote), int(port))
+        transfer = self._agent.fetches.transfers.get(artifact)
+        if transfer is None or transfer.finished.done():
+            transfer = self._agent.fetches.publish_from(manifest, address)
+        return _json(_progress(self._agent, transfer))
+
+    async def _fetch(self, request: web.Request) -> web.Response:
+        body = await body_of(request, REQUEST_BYTES_MAX)
+        try:
+            wanted = msgspec.json.decode(body, type=FetchRequest)
+        except msgspec.DecodeError as error:
+            raise UsageError(f"the request is no fetch: {error}") from None
+        transfer = self._agent.fetches.fetch(
+            parse_artifact_id(wanted.artifact),
+            None,
+            sources=wanted.sources,
+            only_sources=wanted.only_sources,
+            as_name_in=self._into if wanted.install else None,
+        )
+        return _json(_progress(self._agent, transfer), status=202)
+
+    async def _transfer(self, request: web.Request) -> web.Response:
+        artifact = parse_artifact_id(request.match_info["id"])
+        transfer = self._agent.fetches.transfers.get(artifact)
+        if transfer is None:
+            raise NotFoundError(f"{artifact} was not fetched by this process")
+        return _json(_progress(self._agent, transfer))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[web.Server]:
+        """The HTTP server for the agent's port, while this context lasts."""
+        runner = web.AppRunner(self.application(), access_log=None, handle_signals=False)
+        await runner.setup()
+        try:
+            assert runner.server is not None
+            yield runner.server
+        finally:
+            await runner.cleanup()
+
+
+def _json(value: Any, *, status: int = 200) -> web.Response:
+    body = msgspec.json.encode(value, enc_hook=str)
+    return web.Response(body=body, status=status, content_type="application/json")
+
+
+def _stored(artifact: Any) -> dict[str, Any]:
+    facts = dict(msgspec.structs.asdict(artifact))
+    facts["path"] = None if facts["path"] is None else str(facts["path"])
+    return facts
+
+
+def _progress(agent: Agent, transfer: Transfer) -> dict[str, Any]:
+    """A transfer as callers see it."""
+    return {
+        "artifact": transfer.artifact,
+        "stage": transfer.stage,
+        "reason": transfer.reason,
+        "code": transfer.failure_code,
+        "reused_bytes": transfer.reused_bytes,
+        "fetched_bytes": transfer.fetched_bytes,
+        "seconds": (transfer.ended_s or agent.now()) - transfer.started_s,
+        **agent.traffic(ArtifactId(transfer.artifact)),
+    }

@@ -1,0 +1,84 @@
+"""The client's end of a node's API, which answers what a tracker does about artifacts, and more.
+
+Failures are those of strew.tracker.client.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import hdrs
+
+from strew.content.digest import ArtifactId
+from strew.content.manifest import Manifest
+from strew.content.reference import Address
+from strew.tracker.client import LISTING_BYTES_MAX, MANIFEST_WITHIN_S, TrackerClient
+
+HOST_HEADER = {hdrs.HOST: "localhost"}
+"""For the session of every strew client. The other end admits IP literals and localhost, to keep
+out pages of browsers (DNS rebinding); it need not know by which name its machine is called."""
+
+
+class TransferReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer of another process. `stage` as strew.agent.transfer.Stage; `code` and `reason`
+    say why it is `paused` or `failed`; `fetched_bytes` is counted when all of it is there."""
+
+    artifact: ArtifactId
+    stage: str
+    reason: str = ""
+    code: str = ""
+    reused_bytes: int = 0
+    fetched_bytes: int = 0
+    have_chunks: int = 0
+    chunk_count: int = 0
+    neighbours: int = 0
+    received_bytes: int = 0
+
+
+class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node says of itself: strew.node.Node.snapshot. `swarms` are by artifact."""
+
+    id: str
+    zone: str = ""
+    links: int = 0
+    announcer: dict[str, Any] = {}
+    swarms: dict[str, dict[str, Any]] = {}
+
+
+class NodeClient(TrackerClient):
+    """Speaks to a node, or to the tracker and node of `strew serve`."""
+
+    async def upload(self, manifest: Manifest, port: int) -> TransferReport:
+        """Have the node fetch an artifact from this machine's `port`, to be its origin.
+
+        Asked again while it is under way, the answer is how far it is.
+        """
+        path = f"/api/v1/uploads/{manifest.id}?port={port}"
+        body = await self._asked(
+            "PUT", path, self._publisher, data=manifest.raw, within_s=MANIFEST_WITHIN_S
+        )
+        return self._decoded(body, TransferReport)
+
+    async def fetch(
+        self,
+        artifact: ArtifactId,
+        sources: Sequence[Address] = (),
+        *,
+        only_sources: bool = False,
+    ) -> TransferReport:
+        """Have the node fetch an artifact into its own folder; nobody else is asked for it with
+        `only_sources`. Returns at once: it has only begun."""
+        wanted = {"artifact": artifact, "sources": sources, "only_sources": only_sources}
+        body = await self._asked(
+            "POST", "/api/v1/transfers", self._node, data=msgspec.json.encode(wanted)
+        )
+        return self._decoded(body, TransferReport)
+
+    async def transfer(self, artifact: ArtifactId) -> TransferReport:
+        """How far a transfer of that process is. NotFoundError if it has none."""
+        return await self._listed(f"/api/v1/transfers/{artifact}", TransferReport)
+
+    async def node(self) -> NodeReport:
+        """The node as it is now."""
+        body = await self._asked("GET", "/api/v1/node", self._node, limit_bytes=LISTING_BYTES_MAX)
+        return self._decoded(body, NodeReport)

@@ -1,0 +1,232 @@
+"""The artifacts of an agent: seeding, fetching, mending, and leaving them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from strew.agent.eviction import keep_limit
+from strew.agent.transfer import Transfer
+from strew.content.bitfield import Bitfield
+from strew.content.digest import ArtifactId
+from strew.content.manifest import Manifest
+from strew.errors import DiskError, IntegrityError, NotFoundError, StrewError
+from strew.messages import Closed, Opened, StateChanged, swarm_key_of
+from strew.store.store import ChunkStore
+
+if TYPE_CHECKING:
+    from strew.agent.agent import Agent
+
+DISK_RETRY_S = 4.0
+"""How often a transfer that is paused for its disk looks again (promise: goes on within 10 s)."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Fetches:
+    """Every transfer of this process by artifact; each runs as one task, a script of its life."""
+
+    def __init__(
+        self, agent: Agent, store: ChunkStore, on_transfer: Callable[[Transfer], None]
+    ) -> None:
+        self.transfers: dict[ArtifactId, Transfer] = {}
+        self._agent = agent
+        self._store = store
+        self._on_transfer = on_transfer
+
+    @property
+    def active(self) -> int:
+        """Transfers under way."""
+        return sum(not transfer.finished.done() for transfer in self.transfers.values())
+
+    def seed(self, manifest: Manifest, *, origin: bool) -> None:
+        """Take part in the swarm of an artifact that is complete here."""
+        self._open(manifest, Bitfield.full(manifest.chunk_count), origin=origin)
+
+    def _open(self, manifest: Manifest, have: Bitfield, *, origin: bool = False) -> None:
+        self._agent.manifests[swarm_key_of(manifest.id)] = manifest
+        transfer = self.transfers.get(manifest.id)
+        self._agent.tell(
+            Opened(
+                manifest.id,
+                manifest.lengths,
+                have,
+                origin,
+                transfer.sources if transfer else (),
+                transfer.only_sources if transfer else False,
+            )
+        )
+
+    def publish_from(self, manifest: Manifest, publisher: tuple[str, int]) -> Transfer:
+        """Take an artifact over from the process that publishes it, and be its origin."""
+        transfer = self.fetch(
+            manifest.id,
+            None,
+            manifest=manifest.raw,
+            sources=(publisher,),
+            only_sources=True,
+        )
+        transfer.becomes_origin = True
+        return transfer
+
+    def abandon(self, artifact: ArtifactId) -> None:
+        """Stop fetching an artifact and delete what of it is not complete."""
+        transfer = self.transfers.get(artifact)
+        if transfer is None or transfer.finished.done() or transfer.task is None:
+            return
+        transfer.task.cancel()
+        self.close_artifact(artifact)
+        self._agent.storing.submit(
+            partial(self._store.abandon, artifact), lambda result, error: None
+        )
+
+    def close_artifact(self, artifact: ArtifactId) -> None:
+        """Leave its swarm; its data stays in the store."""
+        self._agent.tell(Closed(artifact))
+        self._agent.manifests.pop(swarm_key_of(artifact), None)
+
+    def fetch(
+        self,
+        artifact: ArtifactId,
+        target: Path | None,
+        *,
+        manifest: bytes = b"",
+        reference: str = "",
+        sources: tuple[tuple[str, int], ...] = (),
+        only_sources: bool = False,
+        as_name_in: Path | None = None,
+    ) -> Transfer:
+        """Start (or find) the transfer of an artifact to `target`; None keeps it in the store.
+
+        With `as_name_in` the target is the published name inside that folder.
+        """
+        running = self.transfers.get(artifact)
+        if running is not None and not running.finished.done():
+            return running
+        transfer = Transfer(artifact, target, reference, sources, only_sources)
+        transfer.started_s = self._agent.now()
+        self.transfers[artifact] = transfer
+        self._on_transfer(transfer)
+        transfer.task = self._agent.spawn(self._run(transfer, manifest, as_name_in))
+        return transfer
+
+    async def _run(self, transfer: Transfer, raw: bytes, folder: Path | None) -> None:
+        """A transfer's life; every way out settles `finished`."""
+        try:
+            if not raw:
+                raw = await self._agent.trackers.manifest(transfer)
+            manifest = transfer.manifest = Manifest.parse(raw)
+            if manifest.id != transfer.artifact:
+                raise IntegrityError(f"manifest of {transfer.artifact} has another digest")
+            if folder is not None:
+                transfer.target = folder / manifest.name
+            while True:
+                if await self._fetch_once(transfer, manifest):
+                    break
+                await asyncio.sleep(DISK_RETRY_S)
+            transfer.stage = "finishing"
+            path = await asyncio.to_thread(self._store.finish, transfer.artifact)
+            transfer.ended_s = self._agent.now()
+            if transfer.becomes_origin:
+                self._store.pin(transfer.artifact)
+            await keep_limit(self._store, self._agent.settings.store_limit_bytes)
+            self._forget_replaced()  # first, so that one announce tells of both
+            if transfer.becomes_origin:
+                self.seed(manifest, origin=True)
+            else:
+                self._agent.tell(StateChanged(transfer.artifact, "seeding"))
+            transfer.end(path, None)
+            self._agent.metrics.transfer_done(transfer)
+        except StrewError as error:
+            self._agent.tell(StateChanged(transfer.artifact, "failed", error.message))
+            _log.warning("transfer failed", artifact=transfer.artifact, reason=str(error))
+            transfer.end(None, error)
+        except asyncio.CancelledError:
+            transfer.end(None, NotFoundError(f"transfer of {transfer.artifact} was stopped"))
+            raise
+
+    async def _fetch_once(self, transfer: Transfer, manifest: Manifest) -> bool:
+        """Fill the store's copy; False if the disk refused and it is to be tried again."""
+        artifact = transfer.artifact
+        transfer.disk_failed = None
+        transfer.completed.clear()
+        try:
+            have = await asyncio.to_thread(self._store.begin, manifest, transfer.target)
+            if not have.complete:
+                transfer.stage = "reusing"
+                transfer.reused_bytes += await asyncio.to_thread(
+                    self._store.reuse, artifact, lambda index: None
+                )
+                have = self._store.bitfield(artifact)
+        except DiskError as error:
+            self._pause(transfer, error)
+            return False
+        transfer.stage = "fetching"
+        self._open(manifest, have)
+        if have.complete:
+            self._agent.tell(StateChanged(artifact, "fetching"))  # not done before it is in place
+        else:
+            await transfer.completed.wait()
+        transfer.count(self._agent.traffic(artifact))
+        failed = self._disk_failure(transfer)
+        if failed is not None:
+            self.close_artifact(artifact)
+            self._pause(transfer, failed)
+            return False
+        return True
+
+    def _disk_failure(self, transfer: Transfer) -> StrewError | None:
+        """What the store thread met while the transfer ran."""
+        return transfer.disk_failed
+
+    def _pause(self, transfer: Transfer, error: DiskError | StrewError) -> None:
+        transfer.stage = "paused"
+        transfer.reason = error.message
+        transfer.disk_failed = error
+        self._agent.tell(StateChanged(transfer.artifact, "paused", error.message))
+        _log.warning("paused", artifact=transfer.artifact, reason=str(error))
+
+    def _forget_replaced(self) -> None:
+        """Leave the swarms of artifacts whose place a newer version has taken."""
+        known = {stored.artifact for stored in self._store.artifacts()}
+        assert self._agent.node is not None
+        for part in list(self._agent.node.participations.values()):
+            if part.artifact not in known:
+                self.close_artifact(part.artifact)
+
+    def mend(self, manifest: Manifest) -> None:
+        """Fetch again, in place, what is missing of an artifact that was complete."""
+        if manifest.id in self.transfers and not self.transfers[manifest.id].finished.done():
+            return
+        if self._is_publishers_own(manifest.id):
+            self.close_artifact(manifest.id)  # its files were edited: they are not ours to change
+            return
+        transfer = Transfer(manifest.id, self._store.path_of(manifest.id), manifest=manifest)
+        transfer.started_s = self._agent.now()
+        self.transfers[manifest.id] = transfer
+        self._on_transfer(transfer)
+        transfer.task = self._agent.spawn(self._mend(transfer, manifest))
+
+    def _is_publishers_own(self, artifact: ArtifactId) -> bool:
+        stored = self._store.artifacts()
+        return any(s.artifact == artifact and s.kind == "external" for s in stored)
+
+    async def _mend(self, transfer: Transfer, manifest: Manifest) -> None:
+        try:
+            have = await asyncio.to_thread(self._store.repair_begin, manifest.id)
+            transfer.stage = "fetching"
+            self._open(manifest, have)
+            if not have.complete:
+                await transfer.completed.wait()
+            transfer.count(self._agent.traffic(manifest.id))
+            path = await asyncio.to_thread(self._store.finish, manifest.id)
+            transfer.ended_s = self._agent.now()
+            transfer.end(path, None)
+            self._agent.tell(StateChanged(manifest.id, "seeding"))
+        except StrewError as error:
+            transfer.end(None, error)

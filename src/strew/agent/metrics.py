@@ -1,0 +1,99 @@
+"""The node's metrics (Prometheus), named as docs/OPERATING.md lists them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from strew import __version__
+from strew.messages import PeerId
+
+if TYPE_CHECKING:
+    from strew.agent.agent import Agent
+    from strew.agent.transfer import Transfer
+
+
+class AgentMetrics:
+    """One registry for each agent. Labels never hold ids or addresses."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        registry = self.registry = CollectorRegistry()
+        info = Gauge("strew_build_info", "Version of strew", ["version"], registry=registry)
+        info.labels(__version__).set(1)
+        self.received_bytes = Counter(
+            "strew_chunk_bytes_received",
+            "Payload bytes verified and stored, by where they came from",
+            ["source"],
+            registry=registry,
+        )
+        self._received = {
+            source: self.received_bytes.labels(source)
+            for source in ("origin", "near", "far", "local")
+        }
+        self.sent_bytes = Counter(
+            "strew_chunk_bytes_sent", "Payload bytes sent to other nodes", registry=registry
+        )
+        self.verify_failures = Counter(
+            "strew_chunk_verify_failures",
+            "Chunks whose digest did not match, received or at rest",
+            registry=registry,
+        )
+        self.transfer_seconds = Histogram(
+            "strew_transfer_duration_seconds",
+            "Time from the start of a fetch to its file in place",
+            registry=registry,
+            buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000),
+        )
+        self._bans = Counter(
+            "strew_peer_bans", "Peers dropped for a while, by reason", ["reason"], registry=registry
+        )
+        self._gauges(registry)
+
+    def _gauges(self, registry: CollectorRegistry) -> None:
+        agent = self._agent
+        active = Gauge("strew_transfers_active", "Fetches under way", registry=registry)
+        active.set_function(lambda: agent.fetches.active)
+        neighbours = Gauge("strew_neighbours", "Connected peers", registry=registry)
+        neighbours.set_function(lambda: len(agent.port.links))
+        waited = Gauge(
+            "strew_rate_limit_wait_seconds_total",
+            "Time that transfers waited for a configured rate",
+            registry=registry,
+        )
+        waited.set_function(lambda: agent.up.waited_s + agent.down.waited_s)
+        store = Gauge("strew_store_bytes", "Bytes of artifacts", ["state"], registry=registry)
+        for state in ("complete", "partial"):
+            store.labels(state).set_function(partial(self._stored_bytes, state))
+
+    def _stored_bytes(self, state: str) -> float:
+        stored = self._agent.store.artifacts()
+        return sum(artifact.size_bytes for artifact in stored if artifact.state == state)
+
+    def chunk_received(self, swarm: int, peer: PeerId, length_bytes: int) -> None:
+        """Count one stored chunk by the kind of its sender."""
+        node = self._agent.node
+        part = node.participations.get(swarm) if node else None
+        neighbour = part.swarm.neighbours.get(peer) if part else None
+        source = "far"
+        if neighbour is not None:
+            source = "origin" if neighbour.origin else "near" if neighbour.near else "far"
+        self._received[source].inc(length_bytes)
+
+    @property
+    def refused_chunks(self) -> int:
+        """How many chunks did not match their digest so far."""
+        return int(next(iter(self.verify_failures.collect())).samples[0].value)
+
+    def banned(self, reason: str) -> None:
+        """Count a peer that was dropped for a while."""
+        self._bans.labels("bad-chunks" if "digest" in reason else "stalled").inc()
+
+    def transfer_done(self, transfer: Transfer) -> None:
+        """Count a finished fetch."""
+        if transfer.ended_s is not None:
+            self.transfer_seconds.observe(transfer.ended_s - transfer.started_s)
+            for_local = self._received["local"]
+            for_local.inc(transfer.reused_bytes)

@@ -1,0 +1,101 @@
+"""Putting an agent together: what `serve`, `node`, `get` and `push` have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from strew.agent.agent import Agent
+from strew.agent.api import NodeApi
+from strew.agent.following import Follower
+from strew.agent.settings import Settings
+from strew.agent.transfer import Transfer
+from strew.content.reference import Address
+from strew.errors import DiskError
+from strew.fleet import FleetKey
+from strew.messages import PeerId
+from strew.store.store import ChunkStore
+from strew.tracker.clock import SteadyClock
+from strew.tracker.service import Tracker
+from strew.tracker.sqlite import SqliteState
+
+PEER_ID_FILE = "node.id"
+TRACKER_FILE = "tracker.sqlite"
+
+
+@asynccontextmanager
+async def open_agent(
+    settings: Settings,
+    store: ChunkStore,
+    key: FleetKey,
+    *,
+    peer: PeerId | None = None,
+    trackers: tuple[Address, ...] = (),
+    into: Path | None = None,
+    announces: bool = True,
+    tracker: Tracker | None = None,
+    on_transfer: Callable[[Transfer], None] | None = None,
+) -> AsyncIterator[Agent]:
+    """A started agent, stopped when the context ends.
+
+    With `into` it follows `settings.follow` into that folder. With `tracker` the process is that
+    tracker as well, on the same port, and its node announces to it like any other. `on_transfer`
+    is called for each transfer that begins.
+    """
+    follower = Follower(into) if into is not None and settings.follow else None
+    agent = Agent(
+        settings,
+        store,
+        key,
+        peer=peer,
+        trackers=trackers,
+        announces=announces,
+        on_obtain=follower.heard if follower else None,
+        on_transfer=on_transfer,
+    )
+    if follower is not None:
+        follower.agent = agent
+    async with NodeApi(agent, tracker, into).running() as http:
+        try:
+            await agent.start(http, tracker=tracker)
+            yield agent
+        finally:
+            await agent.stop()
+
+
+@asynccontextmanager
+async def open_tracker(folder: Path, key: FleetKey) -> AsyncIterator[Tracker]:
+    """A tracker whose state lies in `folder`."""
+    state = await asyncio.to_thread(SqliteState, folder / TRACKER_FILE)
+    dice = random.Random(secrets.randbits(64))
+    try:
+        yield Tracker(state, key, SteadyClock(), dice)
+    finally:
+        state.close()
+
+
+def peer_id_in(folder: Path) -> PeerId:
+    """This node's lasting identity: made at the first start, kept in its data folder."""
+    path = folder / PEER_ID_FILE
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        text = path.read_text("ascii").strip()
+        if len(text) == 32 and all(c in "0123456789abcdef" for c in text):
+            return PeerId(text)
+    text = secrets.token_hex(16)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f"{PEER_ID_FILE}.{os.getpid()}"
+        partial.write_text(text + "\n", "ascii")
+        partial.replace(path)
+    except OSError as error:
+        raise DiskError(
+            f"cannot keep the node's id in {folder}: {error.strerror}",
+            hint="choose a folder that can be written with --data",
+        ) from None
+    return PeerId(text)

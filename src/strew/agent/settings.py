@@ -1,0 +1,416 @@
+"""Every setting of an agent: what it is, its unit, default and limits, and what turning it costs.
+
+One declaration per setting: the field of `Settings` carries its `Knob`, and everything else is made
+from that (flags, environment variables, the keys of the file, `strew config explain`, the tests).
+A knob's key is the same everywhere: `rate-up` in the file, `--rate-up`, `STREW_RATE_UP`.
+
+Where values come from and which one wins is decided in strew.agent.config.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+
+from strew.agent.quantity import (
+    MIB,
+    UNLIMITED,
+    exact_rate,
+    exact_size,
+    parse_duration,
+    parse_rate,
+    parse_size,
+)
+from strew.announce.reference import parse_pattern
+from strew.content.reference import Address, parse_address
+from strew.errors import ConfigurationError, UsageError
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+NODE_PORT = 7301
+TRACKER_PORT = 7300
+
+JOIN_MAX = 16
+"""Trackers asked in turn: more would only delay saying that none answers."""
+
+FOLLOW_MAX = 64
+"""Patterns a node may send in one announce."""
+
+ZONE_MAX_CHARS = 64
+
+VALUE_MAX_CHARS = 4096
+"""As PATH_MAX on Linux; no value of any kind is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """What there is to know about one setting beside its type.
+
+    `parse` reads the text of a flag, a variable or the file and raises UsageError. `default` is
+    text of the same form; empty means none. `lowest` and `highest` are limits in `unit`, both
+    allowed. `many` knobs take several values: a flag repeated, commas, or a list in the file.
+    """
+
+    key: str
+    parse: Callable[[str], Any]
+    about: str
+    default: str = ""
+    unit: str = ""
+    lowest: float | None = None
+    highest: float | None = None
+    raising: str = ""
+    lowering: str = ""
+    many: int = 0
+    secret: bool = False
+
+    @property
+    def flag(self) -> str:
+        return f"--{self.key}"
+
+    @property
+    def variable(self) -> str:
+        return "STREW_" + self.key.upper().replace("-", "_")
+
+    def read(self, text: str) -> Any:
+        """The value of one text, checked against the limits; UsageError names the rule."""
+        if len(text) > VALUE_MAX_CHARS:
+            raise UsageError(f"longer than {VALUE_MAX_CHARS} characters")
+        if "\0" in text:
+            raise UsageError("contains a NUL character")
+        value = self.parse(text)
+        if value is None or not isinstance(value, int | float):
+            return value
+        if self.lowest is not None and value < self.lowest:
+            raise UsageError(
+                f"{text!r} is below the smallest, {self.limit_text(self.lowest)}", hint=self.example
+            )
+        if self.highest is not None and value > self.highest:
+            raise UsageError(
+                f"{text!r} is above the largest, {self.limit_text(self.highest)}", hint=self.example
+            )
+        return value
+
+    @property
+    def example(self) -> str:
+        """A remedy for a value out of range."""
+        return "write such as 100M" if self.unit in ("bytes", "bytes/s") else ""
+
+    def limit_text(self, limit: float) -> str:
+        """A limit as one would type it."""
+        if self.unit in ("bytes", "bytes/s"):
+            return exact_size(int(limit))
+        return f"{limit:g} {self.unit}".rstrip()
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _listen_address(text: str) -> Address:
+    return parse_address(text, port_min=0)
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise UsageError("the name of the folder is empty")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UsageError(f"{text!r}: no home folder is known here", hint="write it out") from None
+
+
+def _zone(text: str) -> str:
+    if len(text) > ZONE_MAX_CHARS or not text.isprintable() or not text.isascii() or " " in text:
+        raise UsageError(
+            f"{text[:ZONE_MAX_CHARS]!r} is not a zone",
+            hint=f"up to {ZONE_MAX_CHARS} ASCII characters without spaces, such as rack-12",
+        )
+    return text
+
+
+def _size_or_none(text: str) -> int | None:
+    return None if text.strip().lower() == UNLIMITED else parse_size(text)
+
+
+def _choice(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise UsageError(f"{text!r} is none of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of one process, typed; built by strew.agent.config.load, not by hand."""
+
+    listen: Annotated[
+        Address,
+        Knob(
+            "listen",
+            _listen_address,
+            "TCP address of this machine's one port, for other nodes, HTTP and trackers",
+            default=f"127.0.0.1:{NODE_PORT}",
+            unit="HOST:PORT",
+            raising="an address other machines reach lets them fetch from here; "
+            "0.0.0.0 opens every network card",
+            lowering="127.0.0.1 keeps it to this machine; port 0 takes any free one",
+        ),
+    ]
+    at: Annotated[
+        Address,
+        Knob(
+            "at",
+            parse_address,
+            "tracker (or node) that a command talks to",
+            default=f"127.0.0.1:{TRACKER_PORT}",
+            unit="HOST:PORT",
+        ),
+    ]
+    join: Annotated[
+        tuple[Address, ...],
+        Knob(
+            "join",
+            parse_address,
+            "trackers to join, the first that answers is used",
+            unit="HOST:PORT",
+            many=JOIN_MAX,
+        ),
+    ]
+    data: Annotated[
+        Path | None,
+        Knob(
+            "data",
+            _folder,
+            "folder of the store: index, keys and artifacts held but not installed",
+            default="",  # depends on HOME and role: strew.agent.config.default_data_folder
+            unit="folder",
+        ),
+    ]
+    into: Annotated[
+        Path,
+        Knob(
+            "into", _folder, "folder in which followed artifacts appear", default=".", unit="folder"
+        ),
+    ]
+    follow: Annotated[
+        tuple[str, ...],
+        Knob(
+            "follow",
+            parse_pattern,
+            "names to fetch as soon as they are published, such as 'app:*'",
+            unit="pattern of NAME:TAG",
+            many=FOLLOW_MAX,
+        ),
+    ]
+    fleet_key: Annotated[
+        str | None,
+        Knob(
+            "fleet-key",
+            str,  # strew.agent.config reads the file it names
+            "the fleet's secret: a file with 64 hex digits, or the digits themselves",
+            unit="file or 64 hex digits",
+            secret=True,
+        ),
+    ]
+    zone: Annotated[
+        str,
+        Knob(
+            "zone",
+            _zone,
+            "rack or site of this machine: chunks are taken from the own zone first",
+            unit="label",
+            raising="smaller zones spare more of the links between them",
+            lowering="no zone: every machine counts as near",
+        ),
+    ]
+    rate_up_bytes_per_s: Annotated[
+        int | None,
+        Knob(
+            "rate-up",
+            parse_rate,
+            "most that is sent; --rate sets both ways",
+            default=UNLIMITED,
+            unit="bytes/s",
+            lowest=1024,
+            raising="others are done sooner; above the uplink's real rate queues grow, and with "
+            "them the delay of everything else on it",
+            lowering="leaves room for other traffic; the whole fleet waits for its slowest uplinks",
+        ),
+    ]
+    rate_down_bytes_per_s: Annotated[
+        int | None,
+        Knob(
+            "rate-down",
+            parse_rate,
+            "most that is received; --rate sets both ways",
+            default=UNLIMITED,
+            unit="bytes/s",
+            lowest=1024,
+            raising="this machine is done sooner",
+            lowering="leaves room for other traffic; below the uplink's rate it is the bottleneck",
+        ),
+    ]
+    upload_slots: Annotated[
+        int,
+        Knob(
+            "upload-slots",
+            _count,
+            "sends at the same time",
+            default="3",
+            unit="sends",
+            lowest=1,
+            highest=64,
+            raising="fills a fast or distant link better; each send gets slower, and a chunk "
+            "reaches its second holder later",
+            lowering="1 leaves gaps at each hand-over: 7.7 % over the bound instead of 1.5 %",
+        ),
+    ]
+    download_credit: Annotated[
+        int,
+        Knob(
+            "download-credit",
+            _count,
+            "chunks asked for and not yet here; should equal upload-slots",
+            default="3",
+            unit="chunks",
+            lowest=1,
+            highest=64,
+            raising="more chunks wait at senders that could serve others "
+            "(1.19 of the bound at 4, 1.29 at 5)",
+            lowering="the downlink idles between chunks (1.26 of the bound at 2)",
+        ),
+    ]
+    neighbours: Annotated[
+        int,
+        Knob(
+            "neighbours",
+            _count,
+            "nodes connected to in each swarm",
+            default="40",
+            unit="nodes",
+            lowest=2,
+            highest=256,
+            raising="more to choose from, more connections and HAVE messages: both grow with it",
+            lowering="below 12 rare chunks are found late, below 4 a swarm can fall apart",
+        ),
+    ]
+    store_limit_bytes: Annotated[
+        int | None,
+        Knob(
+            "store-limit",
+            _size_or_none,
+            "most that held artifacts may take on disk before the oldest unpinned are dropped",
+            default=UNLIMITED,
+            unit="bytes",
+            lowest=MIB,
+            raising="more old versions stay, of which new ones can reuse chunks",
+            lowering="the disk stays free; new versions are fetched whole",
+        ),
+    ]
+    chunk_stall_s: Annotated[
+        float,
+        Knob(
+            "chunk-stall",
+            parse_duration,
+            "a chunk of which less than 64 KiB came in this time is asked for elsewhere",
+            default="5s",
+            unit="s",
+            lowest=0.5,
+            highest=600,
+            raising="patience with slow links; a dead neighbour holds its chunk for longer",
+            lowering="quick to leave a dead neighbour; slow ones are left too, their bytes wasted",
+        ),
+    ]
+    log_format: Annotated[
+        LogFormat,
+        Knob(
+            "log-format",
+            _choice(get_args(LogFormat)),
+            "log lines on stderr for people or for programs",
+            default="text",
+            unit="text|json",
+        ),
+    ]
+    log_level: Annotated[
+        LogLevel,
+        Knob(
+            "log-level",
+            _choice(get_args(LogLevel)),
+            "least severe lines that are written",
+            default="info",
+            unit="debug|info|warning|error",
+            raising="fewer lines",
+            lowering="debug writes several lines per chunk and slows a fast transfer",
+        ),
+    ]
+
+    @property
+    def data_folder(self) -> Path:
+        """The store's folder; ConfigurationError where neither a setting nor a home names one."""
+        if self.data is None:
+            raise ConfigurationError(
+                "no folder for the store: there is no home folder here",
+                hint="give --data DIR or set STREW_DATA",
+            )
+        return self.data
+
+    @property
+    def fleet_key_text(self) -> str:
+        """The key's 64 hex digits; ConfigurationError where there is none."""
+        if self.fleet_key is None:
+            raise ConfigurationError(
+                "no fleet key: every process of a fleet holds the same secret",
+                hint="give --fleet-key FILE or set STREW_FLEET_KEY; 'strew serve' prints it "
+                "in its join line",
+            )
+        return self.fleet_key
+
+
+RATE_BOTH = Knob(
+    "rate",
+    parse_rate,
+    "most that is sent and most that is received, each",
+    unit="bytes/s",
+    lowest=1024,
+)
+"""Fills rate-up and rate-down where these are not given at the same place."""
+
+
+def _collect() -> dict[str, Knob]:
+    """Field name -> knob, in the order of the fields."""
+    knobs: dict[str, Knob] = {}
+    for field, hint in get_type_hints(Settings, include_extras=True).items():
+        knob = next(part for part in get_args(hint) if isinstance(part, Knob))
+        knobs[field] = knob
+    return knobs
+
+
+KNOBS: dict[str, Knob] = _collect()
+"""Every setting by the name of its field."""
+
+KEYS: dict[str, Knob] = {knob.key: knob for knob in (*KNOBS.values(), RATE_BOTH)}
+"""Every setting by the key that users write."""
+
+
+def shown(knob: Knob, value: object) -> str:
+    """A value as one would type it; secrets are not shown."""
+    if value is None or value == () or value == "":
+        unlimited = knob.unit in ("bytes", "bytes/s") and value is None
+        return UNLIMITED if unlimited else ""
+    if knob.secret:
+        return "(set, not shown)"
+    if isinstance(value, tuple) and not isinstance(value, Address):
+        return ",".join(str(part) for part in value)
+    if knob.unit == "bytes" and isinstance(value, int):
+        return exact_size(value)
+    if knob.unit == "bytes/s" and isinstance(value, int):
+        return exact_rate(value)
+    if knob.unit == "s":
+        return f"{value:g}s"
+    return str(value)

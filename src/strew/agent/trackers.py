@@ -1,0 +1,170 @@
+"""The agent's conversations with trackers: announces, the stream of publications, manifests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from strew.announce.announcer import AnnounceAnswered, AnnounceFailed, Nudge, SendAnnounce
+from strew.announce.reference import follows
+from strew.content.reference import Address
+from strew.errors import IntegrityError, NotFoundError, StrewError, UnavailableError
+from strew.messages import swarm_key_of
+from strew.tracker.client import FeedEvent, TrackerClient
+from strew.tracker.reports import PublicationEvent
+
+if TYPE_CHECKING:
+    from strew.agent.agent import Agent
+    from strew.agent.transfer import Transfer
+
+STREAM_RETRY_FIRST_S = 0.5
+STREAM_RETRY_MAX_S = 15.0
+"""Waits before the stream of a tracker that went away is opened again, doubled each time."""
+
+FAREWELL_S = 1.0
+"""How long a stopping node waits for its last announce: the lease ends by itself otherwise."""
+
+MANIFEST_ROUNDS = 20
+MANIFEST_RETRY_S = 0.5
+"""A manifest nobody has is asked for again so often: whoever published it may be on its way."""
+
+PEERS_ASKED_MAX = 3
+"""Peers asked for a manifest before the tracker, in a fleet so large that all asking it hurts."""
+
+LARGE_FLEET = 32
+
+_log = structlog.get_logger(__name__)
+
+
+class Trackers:
+    """All configured trackers. With `announces` false they are asked and never told of us."""
+
+    def __init__(
+        self, agent: Agent, addresses: tuple[tuple[str, int], ...], announces: bool
+    ) -> None:
+        self._agent = agent
+        self._addresses = tuple(Address(*address) for address in addresses)
+        self._announces = announces
+        self._clients: dict[str, TrackerClient] = {}
+        self._farewell: asyncio.Task[None] | None = None
+
+    def add(self, address: tuple[str, int]) -> None:
+        """One more tracker, found out after the port was opened; before `start`."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])
+        self._addresses = (*self._addresses, Address(host, address[1]))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The trackers to announce to, as HOST:PORT."""
+        return tuple(str(address) for address in self._addresses) if self._announces else ()
+
+    def client(self, name: str) -> TrackerClient:
+        """The client of one tracker."""
+        client = self._clients.get(name)
+        if client is None:
+            assert self._agent.session is not None
+            address = next(a for a in self._addresses if str(a) == name)
+            client = TrackerClient(self._agent.session, address, self._agent.key)
+            self._clients[name] = client
+        return client
+
+    def start(self) -> None:
+        """Listen to every tracker."""
+        for name in self.names:
+            self._agent.spawn(self._listen(name))
+
+    async def stop(self) -> None:
+        if self._farewell is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._farewell, FAREWELL_S)
+
+    # --- announces -------------------------------------------------------------------------------
+
+    def announce(self, action: SendAnnounce) -> None:
+        task = self._agent.spawn(self._announce(action))
+        if action.announce.leaving:
+            self._farewell = task
+
+    async def _announce(self, action: SendAnnounce) -> None:
+        try:
+            handout = await self.client(action.tracker).announce(action.announce)
+        except StrewError as error:
+            _log.info("announce failed", tracker=action.tracker, reason=error.message)
+            self._agent.tell(AnnounceFailed(action.tracker, error.message))
+        else:
+            self._agent.tell(AnnounceAnswered(action.tracker, handout))
+
+    async def _listen(self, name: str) -> None:
+        """Nudge the node whenever the tracker's catalogue moves, for ever."""
+        wait_s = STREAM_RETRY_FIRST_S
+        last = ""
+        while True:
+            try:
+                stream = self.client(name).events(kinds=("publication",), last_event_id=last)
+                async with contextlib.aclosing(stream) as events:
+                    async for event in events:
+                        last = event.id or last
+                        wait_s = STREAM_RETRY_FIRST_S
+                        self._heard(event)
+            except StrewError as error:
+                _log.info("event stream ended", tracker=name, reason=error.message)
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
+            wait_s = min(2.0 * wait_s, STREAM_RETRY_MAX_S)
+
+    def _heard(self, event: FeedEvent) -> None:
+        """The stream has (again) begun, or something was published: perhaps announce."""
+        agent = self._agent
+        if event.kind == "open":
+            agent.tell(Nudge())
+        elif event.kind == "publication":
+            news = msgspec.json.decode(event.data, type=PublicationEvent)
+            published = news.publication
+            ours = swarm_key_of(published.artifact) in agent.manifests
+            if ours or follows(agent.settings.follow, published.reference):
+                agent.tell(Nudge(news.spread_s))
+
+    # --- manifests -------------------------------------------------------------------------------
+
+    async def manifest(self, transfer: Transfer) -> bytes:
+        """The exact bytes of a transfer's manifest, from whoever has it first.
+
+        UnavailableError if nobody gives it for a while; DeniedError, IntegrityError at once.
+        """
+        last: StrewError = UnavailableError(
+            f"no tracker or peer is known that has the manifest of {transfer.artifact}",
+            hint="name one with --at or --join",
+        )
+        for attempt in range(MANIFEST_ROUNDS):
+            for client in self._holders(transfer):
+                try:
+                    return await client.manifest(transfer.artifact)
+                except (NotFoundError, UnavailableError) as error:
+                    last = error
+                except IntegrityError as error:
+                    last = error  # whoever lied is not asked first again
+            if attempt and not self._addresses and not transfer.sources:
+                break
+            await asyncio.sleep(MANIFEST_RETRY_S)
+        raise last
+
+    def _holders(self, transfer: Transfer) -> list[TrackerClient]:
+        """Whom to ask: the user's sources and the trackers; in a large fleet some peers first."""
+        agent = self._agent
+        assert agent.session is not None and agent.node is not None
+        session = agent.session
+        trackers = [self.client(str(address)) for address in self._addresses]
+        sources = [TrackerClient(session, Address(*a), agent.key) for a in transfer.sources]
+        if transfer.only_sources:
+            return sources
+        known = agent.node.book.known.get(swarm_key_of(transfer.artifact), {})
+        peers = [Address(p.host, p.port) for p in known.values() if not p.failures]
+        asked = random.sample(peers, min(PEERS_ASKED_MAX, len(peers)))
+        clients = [TrackerClient(session, address, agent.key) for address in asked]
+        if len(peers) > LARGE_FLEET:
+            return [*sources, *clients, *trackers]
+        return [*sources, *trackers, *clients]
