@@ -1,0 +1,233 @@
+"""What `strew doctor` looks at: each check is one function that gives findings.
+
+A finding says what was seen and, unless all is well, the remedy. Checks only look: none of them
+changes anything or needs a running agent, and each ends within a few seconds.
+"""
+
+import errno
+import http.client
+import importlib
+import importlib.metadata
+import os
+import platform
+import resource
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Literal
+
+from strew.agent.quantity import GIB, MIB, format_size
+from strew.agent.settings import Settings
+from strew.content.reference import Address
+
+Level = Literal["ok", "warning", "failed"]
+
+DESCRIPTORS_NEEDED = 1024
+"""512 inbound connections, neighbours, 64 open files of the store, and the interpreter's own."""
+
+DISK_FREE_SENSIBLE_BYTES = GIB
+"""Below this most artifacts would not fit."""
+
+DISK_FREE_NEEDED_BYTES = 64 * MIB
+"""Below this not even the index has room to work."""
+
+CLOCK_SKEW_MAX_S = 30.0
+"""Publications and leases carry times; a larger difference makes reports misleading."""
+
+CLOCK_EARLIEST_S = 1_735_689_600.0
+"""2025-01-01: a clock before the program existed was never set."""
+
+CONNECT_TIMEOUT_S = 3.0
+
+LIBRARIES = ("aiohttp", "blake3", "cryptography", "msgspec", "pyfastcdc")
+"""Those with compiled parts, which can be missing on a platform although pip succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; `remedy` is empty when all is well."""
+
+    check: str
+    level: Level
+    detail: str
+    remedy: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """All checks, in the order in which a person would repair what they find."""
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _runtime,
+        _libraries,
+        _descriptors,
+        _clock,
+        _store_folder,
+        _target_folder,
+        _port,
+        _fleet_key,
+        _trackers,
+    )
+    for check in checks:
+        yield from check(settings)
+
+
+def _runtime(_: Settings) -> Iterator[Finding]:
+    detail = f"Python {platform.python_version()}, {platform.system()} {platform.release()}"
+    if not sys.platform.startswith("linux"):
+        yield Finding("system", "warning", detail, "strew is tested on Linux only")
+    elif not hasattr(os, "sendfile"):
+        yield Finding("system", "failed", detail, "use a Python that has os.sendfile")
+    else:
+        yield Finding("system", "ok", detail)
+
+
+def _libraries(_: Settings) -> Iterator[Finding]:
+    versions: list[str] = []
+    for name in LIBRARIES:
+        try:
+            importlib.import_module(name)
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except (ImportError, importlib.metadata.PackageNotFoundError) as error:
+            remedy = "install strew again: pip install --force-reinstall strew"
+            yield Finding("libraries", "failed", f"{name}: {error}", remedy)
+    if len(versions) == len(LIBRARIES):
+        yield Finding("libraries", "ok", ", ".join(versions))
+
+
+def _descriptors(_: Settings) -> Iterator[Finding]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = soft == resource.RLIM_INFINITY
+    detail = f"{'any number of' if unlimited else soft} open files"
+    if unlimited or soft >= DESCRIPTORS_NEEDED:
+        yield Finding("open files", "ok", detail)
+        return
+    can_raise = hard == resource.RLIM_INFINITY or hard >= DESCRIPTORS_NEEDED
+    remedy = f"ulimit -n {DESCRIPTORS_NEEDED}" if can_raise else "raise the hard limit (nofile)"
+    yield Finding("open files", "warning", f"{detail}, {DESCRIPTORS_NEEDED} may be needed", remedy)
+
+
+def _clock(_: Settings) -> Iterator[Finding]:
+    now_s = time.time()
+    text = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now_s))
+    if now_s < CLOCK_EARLIEST_S:
+        yield Finding("clock", "failed", text, "set the clock, for example with NTP")
+    else:
+        yield Finding("clock", "ok", text)
+
+
+def _store_folder(settings: Settings) -> Iterator[Finding]:
+    if settings.data is None:
+        yield Finding("store", "failed", "no home folder and no --data", "give --data DIR")
+    else:
+        yield _folder("store", settings.data)
+
+
+def _target_folder(settings: Settings) -> Iterator[Finding]:
+    if settings.follow:
+        yield _folder("target", settings.into)
+
+
+def _folder(check: str, folder: Path) -> Finding:
+    """Whether files can be made in a folder, or in the nearest one above that exists."""
+    there = folder.absolute()
+    try:
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        if not there.is_dir():
+            return Finding(check, "failed", f"{there} is not a folder", "name another folder")
+        if not os.access(there, os.W_OK | os.X_OK):
+            remedy = "name another folder, or change its owner or mode"
+            return Finding(check, "failed", f"{there} may not be written to", remedy)
+        free_bytes = shutil.disk_usage(there).free
+    except OSError as error:
+        return Finding(check, "failed", f"{folder}: {error.strerror}", "name another folder")
+    detail = f"{folder}: {format_size(free_bytes)} free"
+    if free_bytes < DISK_FREE_NEEDED_BYTES:
+        return Finding(check, "failed", detail, "free some space, or name another folder")
+    if free_bytes < DISK_FREE_SENSIBLE_BYTES:
+        return Finding(check, "warning", detail, "most artifacts need more: free some space")
+    return Finding(check, "ok", detail)
+
+
+def _port(settings: Settings) -> Iterator[Finding]:
+    """Whether the address can be listened on; its own running agent also makes it taken."""
+    address = settings.listen
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(tuple(address))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            remedy = "if no strew runs here, choose another port with --listen"
+            yield Finding("port", "warning", f"{address} is taken", remedy)
+        else:
+            remedy = "give --listen an address of this machine"
+            yield Finding("port", "failed", f"{address}: {error.strerror or error}", remedy)
+        return
+    if _is_loopback(address):
+        joins_others = not all(map(_is_loopback, settings.join))
+        detail = f"{address} is free; only this machine can reach it"
+        remedy = "on a fleet give --listen an address that other machines reach"
+        yield Finding("port", "warning" if joins_others else "ok", detail, remedy)
+    else:
+        yield Finding("port", "ok", f"{address} is free")
+
+
+def _is_loopback(address: Address) -> bool:
+    return address.host.startswith("127.") or address.host in ("::1", "localhost")
+
+
+def _fleet_key(settings: Settings) -> Iterator[Finding]:
+    if settings.fleet_key:
+        yield Finding("fleet key", "ok", "set")
+    else:
+        remedy = "give --fleet-key FILE or STREW_FLEET_KEY; 'strew serve' prints it"
+        yield Finding("fleet key", "warning", "not set: no tracker will accept this node", remedy)
+
+
+def _trackers(settings: Settings) -> Iterator[Finding]:
+    if not settings.join:
+        remedy = "give --join HOST:PORT to have a tracker looked at"
+        yield Finding("tracker", "warning", "none named", remedy)
+    for address in settings.join:
+        yield _tracker(address)
+
+
+def _tracker(address: Address) -> Finding:
+    """Whether a tracker answers over HTTP, how fast, and how far its clock is from ours."""
+    started_s = time.monotonic()
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=CONNECT_TIMEOUT_S)
+    try:
+        connection.connect()
+        connected_s = time.monotonic() - started_s
+        connection.request("GET", "/healthz")
+        reply = connection.getresponse()
+        status, date_text = reply.status, reply.headers.get("Date", "")
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        remedy = "is 'strew serve' running there, and is its port open in the firewall?"
+        return Finding("tracker", "failed", f"{address}: {reason}", remedy)
+    finally:
+        connection.close()
+    if status != http.client.OK:
+        remedy = "is that really a strew tracker?"
+        return Finding("tracker", "failed", f"{address} answered {status}", remedy)
+    detail = f"{address} answers, connected in {connected_s * 1000:.1f} ms"
+    skew_s = _skew_s(date_text)
+    if skew_s is not None and skew_s > CLOCK_SKEW_MAX_S:
+        remedy = "set both clocks, for example with NTP"
+        return Finding("tracker", "warning", f"{detail}; clocks differ by {skew_s:.0f} s", remedy)
+    return Finding("tracker", "ok", detail)
+
+
+def _skew_s(date_text: str) -> float | None:
+    """How far an HTTP date (RFC 9110 section 5.6.7) is from this machine's clock."""
+    try:
+        return abs(parsedate_to_datetime(date_text).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,94 @@
+"""How commands reach a tracker or a node, and what a reference names there."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import aiohttp
+
+from strew.agent.client import HOST_HEADER, NodeClient
+from strew.agent.quantity import format_duration, parse_duration
+from strew.agent.settings import Settings
+from strew.announce.protocol import Publication
+from strew.cli.fleetkey import fleet_key, is_loopback
+from strew.content.digest import ArtifactId
+from strew.content.reference import Address, Link, Name, Reference
+from strew.errors import DeadlineExceededError, UsageError
+from strew.fleet import FleetKey
+
+
+class Found(NamedTuple):
+    """What a reference names. `reference` is NAME:TAG, or empty for a bare artifact id."""
+
+    artifact: ArtifactId
+    reference: str
+    publication: Publication | None
+
+    @property
+    def shown(self) -> str:
+        """How to call it in one word."""
+        return self.reference or f"{self.artifact[:19]}…"
+
+
+def tracker_of(settings: Settings, reference: Reference | None) -> Address:
+    """Whom to ask: the host of a link, else what --at says."""
+    return reference.address if isinstance(reference, Link) else settings.at
+
+
+@asynccontextmanager
+async def connected(
+    settings: Settings, reference: Reference | None = None
+) -> AsyncIterator[NodeClient]:
+    """A client of the process to ask about `reference`; ConfigurationError without a key."""
+    address = tracker_of(settings, reference)
+    async with connected_to(address, fleet_key(settings, address)) as client:
+        yield client
+
+
+@asynccontextmanager
+async def connected_to(address: Address, key: FleetKey) -> AsyncIterator[NodeClient]:
+    """A client of the process at `address`."""
+    async with aiohttp.ClientSession(headers=HOST_HEADER) as session:
+        yield NodeClient(session, address, key)
+
+
+async def resolve(client: NodeClient, reference: Reference) -> Found:
+    """Find what a reference names. NotFoundError, UnavailableError, DeniedError."""
+    if isinstance(reference, Name | Link):
+        name = reference.name if isinstance(reference, Link) else reference
+        publication = await client.resolve(name)
+        return Found(publication.artifact, publication.reference, publication)
+    return Found(reference, "", None)
+
+
+def listen_towards(address: Address) -> Address:
+    """Where a command that lives for one transfer listens: any free port, no further than needed.
+
+    Peers on this machine reach it over loopback; for all others it takes every network card.
+    """
+    if is_loopback(address):
+        return Address("::1" if address.host == "::1" else "127.0.0.1", 0)
+    return Address("::" if ":" in address.host else "0.0.0.0", 0)
+
+
+@asynccontextmanager
+async def deadline(text: str | None) -> AsyncIterator[None]:
+    """Ends what is inside with DeadlineExceededError after the duration of --deadline, if given."""
+    if text is None:
+        yield
+        return
+    try:
+        within_s = parse_duration(text)
+    except UsageError as error:
+        raise UsageError(f"--deadline: {error.message}", hint=error.hint) from None
+    try:
+        async with asyncio.timeout(within_s) as scope:
+            yield
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        raise DeadlineExceededError(
+            f"not done within {format_duration(within_s)}",
+            hint="run the same command again to go on, or give a longer --deadline",
+        ) from None

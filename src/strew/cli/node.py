@@ -1,0 +1,100 @@
+"""`strew node`: the agent of a machine."""
+
+import asyncio
+
+from strew.agent.process import open_agent, peer_id_in
+from strew.agent.settings import Settings
+from strew.cli.call import command_app
+from strew.cli.ending import EXIT_BY_SIGNAL, until_signalled
+from strew.cli.flags import (
+    AgentFlags,
+    ConfigFlags,
+    FollowFlags,
+    MemberFlags,
+    RateFlags,
+    StoreFlags,
+    configuration,
+)
+from strew.cli.fleetkey import fleet_key, is_loopback
+from strew.cli.logs import configure_logs
+from strew.cli.output import Output
+from strew.cli.transfers import Transfers
+from strew.content.reference import Address
+from strew.errors import ConfigurationError, DiskError
+from strew.store.disk import DiskStore
+
+app = command_app(
+    "node",
+    "Run the agent of this machine, until SIGTERM or Ctrl-C.\n\n"
+    "It fetches every artifact whose name it follows as soon as it is published, puts it in place "
+    "in one step, and serves what it has to others. 'strew serve' prints the command to join.",
+)
+
+
+@app.default
+async def node(
+    *,
+    member: MemberFlags = MemberFlags(),
+    follow: FollowFlags = FollowFlags(),
+    store: StoreFlags = StoreFlags(),
+    rates: RateFlags = RateFlags(),
+    agent_flags: AgentFlags = AgentFlags(),
+    file: ConfigFlags = ConfigFlags(),
+    out: Output = Output(),
+) -> int:
+    """Join a fleet; follow names into a folder."""
+    found = configuration("node", file, rates, member, follow, store, agent_flags)
+    configure_logs(found)
+    settings = found.settings
+    if not settings.join:
+        raise ConfigurationError(
+            "no tracker to join", hint="give --join HOST:PORT; 'strew serve' prints the command"
+        )
+    key = fleet_key(settings, settings.join[0])
+    _prepare(settings, out)
+    disk = await asyncio.to_thread(DiskStore, settings.data_folder)
+    try:
+        transfers = Transfers(out)
+        async with open_agent(
+            settings,
+            disk,
+            key,
+            peer=peer_id_in(settings.data_folder),
+            trackers=settings.join,
+            into=settings.into.absolute(),
+            on_transfer=transfers.begun,
+        ) as agent:
+            address = Address(*agent.address)
+            name = agent.identity.node
+            out.event("listening", host=address.host, port=address.port, node=name)
+            out.note(_welcome(settings, address))
+            number = await until_signalled()
+    finally:
+        await asyncio.to_thread(disk.close)
+    out.note("stopped")
+    out.result(node=name, port=address.port, transfers=transfers.done)
+    return EXIT_BY_SIGNAL[number]
+
+
+def _prepare(settings: Settings, out: Output) -> None:
+    """Make the folder that followed artifacts appear in; warn of what will not work."""
+    if settings.follow:
+        try:
+            settings.into.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DiskError(
+                f"cannot make folder {str(settings.into)!r}: {error.strerror}",
+                hint="name another with --into",
+            ) from None
+    if is_loopback(settings.listen) and not all(map(is_loopback, settings.join)):
+        out.warn(
+            f"other machines cannot fetch from {settings.listen}: "
+            f"give --listen 0.0.0.0:{settings.listen.port}, or an address of this machine"
+        )
+
+
+def _welcome(settings: Settings, address: Address) -> str:
+    trackers = ", ".join(map(str, settings.join))
+    follows = ", ".join(settings.follow)
+    what = f"following {follows} into {settings.into}" if follows else "following nothing"
+    return f"node at {address}, joining {trackers}, {what}"

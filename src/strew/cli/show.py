@@ -1,0 +1,133 @@
+"""`strew show`: what an artifact consists of, and where its files can be had over HTTP."""
+
+import stat
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from strew.agent.quantity import format_size
+from strew.cli.call import command_app
+from strew.cli.connection import Found, connected, resolve, tracker_of
+from strew.cli.flags import (
+    ClientFlags,
+    ConfigFlags,
+    ReferenceArgument,
+    configuration,
+    flag,
+)
+from strew.cli.fleetkey import fleet_key
+from strew.cli.output import Output, table
+from strew.content.manifest import Entry, Manifest
+from strew.content.reference import Address, parse_reference
+from strew.fleet import FleetKey
+
+app = command_app("show", "Show what an artifact consists of: files, sizes, modes, chunks.")
+
+_TYPE = {"file": stat.S_IFREG, "dir": stat.S_IFDIR, "link": stat.S_IFLNK}
+
+
+@app.default
+async def show(
+    reference: ReferenceArgument,
+    /,
+    *,
+    url: Annotated[
+        bool,
+        flag(
+            "--url", "Print addresses of its files for curl and aria2, with a token to read them."
+        ),
+    ] = False,
+    client: ClientFlags = ClientFlags(),
+    file: ConfigFlags = ConfigFlags(),
+    out: Output = Output(),
+) -> None:
+    """Show what the reference names."""
+    settings = configuration("client", file, client).settings
+    wanted = parse_reference(reference)
+    async with connected(settings, wanted) as tracker:
+        found = await resolve(tracker, wanted)
+        manifest = Manifest.parse(await tracker.manifest(found.artifact))
+    address = tracker_of(settings, wanted)
+    addresses = _addresses(manifest, address, fleet_key(settings, address)) if url else []
+    if url:
+        _print_addresses(addresses, out)
+    else:
+        _print(found, manifest, out)
+    out.result(**_facts(found, manifest), **({"urls": addresses} if url else {}))
+
+
+def _print(found: Found, manifest: Manifest, out: Output) -> None:
+    params = manifest.params
+    facts: list[tuple[str, ...]] = [
+        ("reference", found.reference or "-"),
+        ("artifact", manifest.id),
+        ("name", manifest.name + ("/" if manifest.is_tree else "")),
+        ("size", f"{format_size(manifest.size_bytes)} ({manifest.size_bytes} bytes)"),
+        (
+            "chunks",
+            f"{manifest.chunk_count}, cut to {format_size(params.min_bytes)} to "
+            f"{format_size(params.max_bytes)}, about {format_size(params.average_bytes)}",
+        ),
+        ("manifest", format_size(len(manifest.raw))),
+    ]
+    for line in table(facts):
+        out.line(line)
+    out.line()
+    rows = [
+        (_mode(entry), format_size(entry.size_bytes), _path(entry)) for entry in manifest.entries
+    ]
+    for line in table([("MODE", "SIZE", "PATH"), *rows], right=frozenset({1})):
+        out.line(line)
+
+
+def _print_addresses(addresses: list[str], out: Output) -> None:
+    for address in addresses:
+        out.line(address)
+    if addresses:
+        out.note("whoever has such an address can read the artifact's files, and nothing else")
+        out.note(f"  curl -C - -o FILE '{addresses[0]}'")
+        out.note(f"  aria2c -x 2 -o FILE '{addresses[0]}'")
+
+
+def _addresses(manifest: Manifest, address: Address, key: FleetKey) -> list[str]:
+    """One HTTP address for each regular file; the token opens this artifact alone."""
+    token = key.read_token(manifest.id)
+    return [
+        f"http://{address}/files/{manifest.id}/{quote(entry.path)}?token={token}"
+        for entry in manifest.entries
+        if entry.kind == "file"
+    ]
+
+
+def _facts(found: Found, manifest: Manifest) -> dict[str, Any]:
+    params = manifest.params
+    return {
+        "reference": found.reference,
+        "artifact": manifest.id,
+        "name": manifest.name,
+        "is_tree": manifest.is_tree,
+        "size_bytes": manifest.size_bytes,
+        "chunks": manifest.chunk_count,
+        "chunk_average_bytes": params.average_bytes,
+        "chunk_min_bytes": params.min_bytes,
+        "chunk_max_bytes": params.max_bytes,
+        "manifest_bytes": len(manifest.raw),
+        "entries": [
+            {
+                "path": entry.path,
+                "kind": entry.kind,
+                "mode": f"{entry.mode:04o}",
+                "size_bytes": entry.size_bytes,
+                "target": entry.target,
+            }
+            for entry in manifest.entries
+        ],
+    }
+
+
+def _mode(entry: Entry) -> str:
+    """As `ls -l` writes it."""
+    return stat.filemode(_TYPE[entry.kind] | entry.mode)
+
+
+def _path(entry: Entry) -> str:
+    return f"{entry.path} -> {entry.target}" if entry.kind == "link" else entry.path

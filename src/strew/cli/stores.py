@@ -1,0 +1,56 @@
+"""Finding stores on this machine, and what lies where, without disturbing their agents."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from strew.agent.config import Configuration, Source, default_data_folder
+from strew.content.digest import ArtifactId
+from strew.content.manifest import Manifest
+from strew.store.index import Row
+from strew.store.survey import StoreSurvey
+
+
+class Placed(NamedTuple):
+    """An artifact that is complete on this machine, and the manifest its store keeps."""
+
+    row: Row
+    manifest: Manifest
+
+    @property
+    def path(self) -> Path:
+        return Path(self.row.root)
+
+
+def data_folders(found: Configuration) -> list[Path]:
+    """The folder that --data names; without, those that 'strew node' and 'strew serve' use."""
+    settings = found.settings
+    if found.origins["data"].source is not Source.DEFAULT and settings.data is not None:
+        return [settings.data]
+    folders = (default_data_folder(os.environ, "node"), default_data_folder(os.environ, "serve"))
+    return [folder for folder in folders if folder is not None]
+
+
+def placed_at(found: Configuration, path: Path) -> Placed | None:
+    """The artifact that a store put at `path`, or published from there."""
+    root = os.path.realpath(path)
+    for survey in _surveys(found):
+        row = survey.complete_at(root)
+        if row is not None:
+            return Placed(row, survey.manifest(row.artifact))
+    return None
+
+
+def placed(found: Configuration, artifact: ArtifactId) -> Placed | None:
+    """Where that artifact is complete."""
+    for survey in _surveys(found):
+        row = survey.complete(artifact)
+        if row is not None:
+            return Placed(row, survey.manifest(artifact))
+    return None
+
+
+def _surveys(found: Configuration) -> Iterator[StoreSurvey]:
+    for folder in data_folders(found):
+        yield StoreSurvey(folder)

@@ -1,0 +1,153 @@
+"""Handing a published file over to its origin: the process that `strew push` talks to."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from strew.agent.client import NodeClient, TransferReport
+from strew.agent.process import open_agent
+from strew.agent.settings import Settings
+from strew.announce.protocol import Publication
+from strew.cli.connection import listen_towards
+from strew.cli.fleetkey import fleet_key
+from strew.cli.hashing import hashing
+from strew.cli.output import Output
+from strew.cli.progress import Progress
+from strew.cli.progress import Transfer as Row
+from strew.content.digest import ArtifactId
+from strew.content.manifest import Manifest
+from strew.content.reference import Name
+from strew.errors import DiskError, IntegrityError, StrewError, UnavailableError
+from strew.store.disk import DiskStore
+
+POLL_FIRST_S = 0.01
+POLL_MAX_S = 0.25
+"""How often the origin is asked how far it is; soon at first, so that small files are quick."""
+
+STALLED_S = 30.0
+"""An origin that got nothing for so long cannot reach this machine, or its disk stays full."""
+
+PUBLISH_WITHIN_S = 20.0
+"""The origin's announce must reach the tracker first: soon, or in 5 s if it just made several."""
+
+PUBLISH_RETRY_S = 0.1
+
+_ERRORS: dict[str, type[StrewError]] = {
+    DiskError.code: DiskError,
+    IntegrityError.code: IntegrityError,
+    UnavailableError.code: UnavailableError,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is published, in a store of its own that serves it from where it lies."""
+
+    manifest: Manifest
+    store: DiskStore
+
+
+@asynccontextmanager
+async def ingested(path: Path, out: Output) -> AsyncIterator[Source]:
+    """Cut and hash a file or folder. UsageError, InputChangedError, NotFoundError, DiskError."""
+    with tempfile.TemporaryDirectory(prefix="strew-push-") as folder:
+        store = DiskStore(Path(folder))
+        progress = out.progress()
+        try:
+            manifest = await hashing(
+                lambda step: store.ingest(path, on_progress=step), progress, path.name, "reading"
+            )
+            store.unpin(manifest.id)  # pinned is what this process were the origin of
+            progress.close()
+            yield Source(manifest, store)
+        finally:
+            progress.close()
+            await asyncio.to_thread(store.close)
+
+
+async def upload(settings: Settings, client: NodeClient, source: Source, out: Output) -> int:
+    """Have the origin fetch all it lacks; returns how many bytes these were.
+
+    UnavailableError if it cannot reach this machine; DiskError if it has no room.
+    """
+    manifest = source.manifest
+    known = (await client.node()).swarms.get(manifest.id, {})
+    if known.get("origin") and known.get("complete"):
+        return 0
+    settings = msgspec.structs.replace(settings, listen=listen_towards(client.address), follow=())
+    key = fleet_key(settings, client.address)
+    progress = out.progress()
+    try:
+        async with open_agent(
+            settings, source.store, key, trackers=(client.address,), announces=False
+        ) as agent:
+            report = await client.upload(manifest, agent.address[1])
+            return (await _followed(client, manifest, report, progress)).fetched_bytes
+    finally:
+        progress.close()
+
+
+async def _followed(
+    client: NodeClient, manifest: Manifest, report: TransferReport, progress: Progress
+) -> TransferReport:
+    """Ask again and again until the transfer is done."""
+    loop = asyncio.get_running_loop()
+    had_chunks, since_s, wait_s = -1, loop.time(), POLL_FIRST_S
+    while report.stage != "done":
+        if report.stage == "failed":
+            raise _refusal(client, report)
+        if report.have_chunks != had_chunks or report.stage in ("reusing", "finishing"):
+            had_chunks, since_s = report.have_chunks, loop.time()
+        elif loop.time() - since_s > STALLED_S:
+            raise _stalled(client, report)
+        done = report.have_chunks / manifest.chunk_count if manifest.chunk_count else 0.0
+        note = f"to the origin, {report.stage}" if report.stage != "fetching" else "to the origin"
+        row = Row(int(done * manifest.size_bytes), manifest.size_bytes, note=note)
+        progress.update(manifest.name, row)
+        await asyncio.sleep(wait_s)
+        wait_s = min(1.5 * wait_s, POLL_MAX_S)
+        report = await client.transfer(manifest.id)
+    return report
+
+
+def _refusal(client: NodeClient, report: TransferReport) -> StrewError:
+    kind = _ERRORS.get(report.code, UnavailableError)
+    return kind(f"origin {client.address}: {report.reason}", hint="its log says more")
+
+
+def _stalled(client: NodeClient, report: TransferReport) -> StrewError:
+    if report.stage == "paused":
+        return _refusal(client, report)
+    if report.neighbours:
+        return UnavailableError(
+            f"origin {client.address} received nothing for {STALLED_S:.0f} s", hint="try again"
+        )
+    return UnavailableError(
+        f"origin {client.address} cannot connect back to this machine",
+        hint="open this machine's firewall for it, or push on the origin's machine",
+    )
+
+
+async def publish(
+    client: NodeClient, name: Name, artifact: ArtifactId, raw: bytes | None
+) -> Publication:
+    """Name the artifact, first giving its manifest if the tracker may lack it.
+
+    Waits while the tracker has not heard of the origin yet. UnavailableError.
+    """
+    if raw is not None:
+        await client.put_manifest(artifact, raw)
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + PUBLISH_WITHIN_S
+    while True:
+        try:
+            return await client.publish(name, artifact)
+        except UnavailableError:
+            if loop.time() > until_s:
+                raise
+        await asyncio.sleep(PUBLISH_RETRY_S)

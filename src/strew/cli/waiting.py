@@ -1,0 +1,70 @@
+"""Waiting until every node that follows a publication has it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import msgspec
+
+from strew.agent.client import NodeClient
+from strew.cli.progress import Progress, Transfer
+from strew.content.digest import ArtifactId
+from strew.errors import UnavailableError
+from strew.tracker.reports import SwarmSummary
+
+LOOK_EVERY_S = 5.0
+"""A look at the whole swarm beside the stream of events, should one of these be lost."""
+
+AWAY_S = 60.0
+"""A tracker that is away for longer is not waited for: the push itself is done."""
+
+RETRY_S = 0.5
+
+
+async def wait_for_fleet(
+    client: NodeClient, artifact: ArtifactId, progress: Progress, shown: str
+) -> SwarmSummary:
+    """The swarm once each following node is done or has failed. UnavailableError."""
+    async for summary in _summaries(client, artifact):
+        total_bytes = summary.size_bytes * summary.total
+        whole = summary.total * summary.chunk_count
+        done = summary.have_chunks / whole if whole else 1.0
+        note = f"{summary.following_done} of {summary.following} nodes"
+        if summary.following_failed:
+            note += f", {summary.following_failed} failed"
+        progress.update(shown, Transfer(int(done * total_bytes), total_bytes, note=note))
+        if summary.following_done + summary.following_failed >= summary.following:
+            return summary
+    raise AssertionError("the summaries never end")
+
+
+async def _summaries(client: NodeClient, artifact: ArtifactId) -> AsyncIterator[SwarmSummary]:
+    """What the tracker tells of the swarm, for ever, over its restarts."""
+    loop = asyncio.get_running_loop()
+    heard_s = loop.time()
+    while True:
+        try:
+            yield (await client.swarm(artifact)).summary
+            heard_s = loop.time()
+            async with asyncio.timeout(LOOK_EVERY_S):
+                async for summary in _told(client, artifact):
+                    yield summary
+                    heard_s = loop.time()
+        except TimeoutError:
+            continue
+        except UnavailableError:
+            if loop.time() - heard_s > AWAY_S:
+                raise
+            await asyncio.sleep(RETRY_S)
+
+
+async def _told(client: NodeClient, artifact: ArtifactId) -> AsyncIterator[SwarmSummary]:
+    """The stream's events about one swarm; one look once nothing can be missed any more."""
+    async with aclosing(client.events(kinds=("swarm",))) as events:
+        async for event in events:
+            if event.kind == "open":
+                yield (await client.swarm(artifact)).summary
+            elif event.kind == "swarm":
+                summary = msgspec.json.decode(event.data, type=SwarmSummary)
+                if summary.artifact == artifact:
+                    yield summary
