@@ -61,7 +61,13 @@ from strew.store.store import ChunkStore
 from strew.tracker.service import Tracker
 from strew.transfer.limits import TokenBucket
 from strew.transfer.peer import PeerLink
-from strew.transfer.port import HttpFactory, Identity, Port
+from strew.transfer.port import (
+    INBOUND_MAX,
+    INBOUND_TRACKER_MAX,
+    HttpFactory,
+    Identity,
+    Port,
+)
 from strew.transfer.receiving import SliceBuffer
 
 _log = structlog.get_logger(__name__)
@@ -128,7 +134,8 @@ class Agent:
         """
         self.session = aiohttp.ClientSession(headers=HOST_HEADER)
         host, port = self.settings.listen
-        await self.port.listen(host, port, http)
+        inbound_max = INBOUND_MAX if tracker is None else INBOUND_TRACKER_MAX
+        await self.port.listen(host, port, http, inbound_max=inbound_max)
         if tracker is not None:
             self.trackers.add((host, self.port.port))
             tracker.adopt(self.identity.node)
@@ -143,6 +150,7 @@ class Agent:
             trackers=self.trackers.names,
             slots=self.settings.upload_slots,
             credit=self.settings.download_credit,
+            stall_s=self.settings.chunk_stall_s,
             neighbours=self.settings.neighbours,
             limited=tracker is None,
         )

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import random
+import resource
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -48,6 +49,7 @@ async def open_agent(
     tracker as well, on the same port, and its node announces to it like any other. `on_transfer`
     is called for each transfer that begins.
     """
+    _raise_descriptor_limit()
     follower = Follower(into) if into is not None and settings.follow else None
     agent = Agent(
         settings,
@@ -67,6 +69,15 @@ async def open_agent(
             yield agent
         finally:
             await agent.stop()
+
+
+def _raise_descriptor_limit() -> None:
+    """Take as many descriptors as the machine allows: each peer needs two, each node of a tracker
+    one or two. Where that is refused the limits of connections hold instead."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @asynccontextmanager

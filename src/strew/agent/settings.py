@@ -318,7 +318,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Knob(
             "chunk-stall",
             parse_duration,
-            "a chunk of which less than 64 KiB came in this time is asked for elsewhere",
+            "a chunk that takes longer than this is asked for elsewhere",
             default="5s",
             unit="s",
             lowest=0.5,

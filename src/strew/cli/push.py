@@ -57,30 +57,27 @@ async def push(
     published_as = _name_for(source, name, is_id=is_id)
     async with interruptible(), deadline(within), connected(found.settings) as tracker:
         if is_id:
-            facts = await _publish_stored(tracker, source, published_as, out)
+            artifact = (await tracker.artifact(_artifact(source))).artifact
+            new_bytes, raw = 0, None
         else:
             async with ingested(Path(source), out) as ingest:
-                manifest = ingest.manifest
+                artifact, raw = ingest.manifest.id, ingest.manifest.raw
                 new_bytes = await upload(found.settings, tracker, ingest, out)
-            publication = await publish(tracker, published_as, manifest.id, manifest.raw)
-            facts = _published(publication, new_bytes, out)
+        published = await publish(tracker, published_as, artifact, raw)
+        facts = _told(published.publication, new_bytes, out)
         if not wait:
             out.result(**facts)
             return 0
-        return await _see_through(tracker, facts, out)
+        return await _see_through(tracker, facts, published.asked_s, out)
 
 
-async def _publish_stored(
-    tracker: NodeClient, text: str, name: Name, out: Output
-) -> dict[str, Any]:
-    """Name an artifact that the tracker knows already. NotFoundError."""
+def _artifact(text: str) -> ArtifactId:
     reference = parse_reference(text)
-    report = await tracker.artifact(ArtifactId(str(reference)))
-    publication = await publish(tracker, name, report.artifact, None)
-    return _published(publication, 0, out)
+    assert isinstance(reference, str)  # it starts as an id does
+    return ArtifactId(reference)
 
 
-def _published(publication: Publication, new_bytes: int, out: Output) -> dict[str, Any]:
+def _told(publication: Publication, new_bytes: int, out: Output) -> dict[str, Any]:
     """Tell that nodes may fetch now; the facts of the result."""
     facts = {
         "artifact": publication.artifact,
@@ -98,19 +95,23 @@ def _published(publication: Publication, new_bytes: int, out: Output) -> dict[st
     return facts
 
 
-async def _see_through(tracker: NodeClient, facts: dict[str, Any], out: Output) -> int:
+async def _see_through(
+    tracker: NodeClient, facts: dict[str, Any], asked_s: float | None, out: Output
+) -> int:
     """Wait for the fleet; exit code 8 if some of it failed."""
     artifact = facts["artifact"]
     sent_bytes = await _origin_sent_bytes(tracker, artifact)
     progress = out.progress()
     try:
-        summary = await wait_for_fleet(tracker, artifact, progress, facts["reference"])
+        summary = await wait_for_fleet(
+            tracker, artifact, progress, facts["reference"], since_s=asked_s
+        )
     finally:
         progress.close()
     sent_bytes = await _origin_sent_bytes(tracker, artifact) - sent_bytes
     size_bytes = facts["size_bytes"]
     sent_ratio = sent_bytes / size_bytes if size_bytes else 0.0
-    out.note(_told(summary, sent_ratio))
+    out.note(_outcome(summary, sent_ratio))
     out.result(
         **facts,
         nodes_done=summary.following_done,
@@ -135,7 +136,7 @@ async def _origin_sent_bytes(tracker: NodeClient, artifact: ArtifactId) -> int:
     return int(swarm.get("sent_bytes", 0))
 
 
-def _told(summary: SwarmSummary, sent_ratio: float) -> str:
+def _outcome(summary: SwarmSummary, sent_ratio: float) -> str:
     if not summary.following:
         return "no node follows it"
     last = median = ""

@@ -22,7 +22,7 @@ from strew.cli.progress import Transfer as Row
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
 from strew.content.reference import Name
-from strew.errors import DiskError, IntegrityError, StrewError, UnavailableError
+from strew.errors import DiskError, IntegrityError, NotFoundError, StrewError, UnavailableError
 from strew.store.disk import DiskStore
 
 POLL_FIRST_S = 0.01
@@ -133,21 +133,36 @@ def _stalled(client: NodeClient, report: TransferReport) -> StrewError:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A name that was given. `asked_s` is when, on the event loop's clock; None if it had it."""
+
+    publication: Publication
+    asked_s: float | None
+
+
 async def publish(
     client: NodeClient, name: Name, artifact: ArtifactId, raw: bytes | None
-) -> Publication:
+) -> Published:
     """Name the artifact, first giving its manifest if the tracker may lack it.
 
     Waits while the tracker has not heard of the origin yet. UnavailableError.
     """
+    try:
+        present = await client.resolve(name)
+        if present.artifact == artifact:
+            return Published(present, None)
+    except NotFoundError:
+        pass
     if raw is not None:
         await client.put_manifest(artifact, raw)
     loop = asyncio.get_running_loop()
     until_s = loop.time() + PUBLISH_WITHIN_S
     while True:
+        asked_s = loop.time()
         try:
-            return await client.publish(name, artifact)
+            return Published(await client.publish(name, artifact), asked_s)
         except UnavailableError:
-            if loop.time() > until_s:
+            if asked_s > until_s:
                 raise
         await asyncio.sleep(PUBLISH_RETRY_S)

@@ -1,6 +1,7 @@
 """Waiting until every node that follows a publication has it."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -21,10 +22,24 @@ AWAY_S = 60.0
 RETRY_S = 0.5
 
 
+CONFIRM_EVERY_S = 0.5
+"""How often the swarm is looked at while the tracker's account of some node is too old."""
+
+
 async def wait_for_fleet(
-    client: NodeClient, artifact: ArtifactId, progress: Progress, shown: str
+    client: NodeClient,
+    artifact: ArtifactId,
+    progress: Progress,
+    shown: str,
+    *,
+    since_s: float | None,
 ) -> SwarmSummary:
-    """The swarm once each following node is done or has failed. UnavailableError."""
+    """The swarm once each following node is done or has failed. UnavailableError.
+
+    `since_s`: when it was published, on the event loop's clock. What a node said before counts for
+    nothing: it may have had this very artifact, and replaced it by a newer one since. None for
+    what was published before, of which nobody is told anew.
+    """
     async for summary in _summaries(client, artifact):
         total_bytes = summary.size_bytes * summary.total
         whole = summary.total * summary.chunk_count
@@ -33,9 +48,35 @@ async def wait_for_fleet(
         if summary.following_failed:
             note += f", {summary.following_failed} failed"
         progress.update(shown, Transfer(int(done * total_bytes), total_bytes, note=note))
-        if summary.following_done + summary.following_failed >= summary.following:
-            return summary
+        if not _is_over(summary):
+            continue
+        confirmed = await _confirmed(client, artifact, since_s)
+        if confirmed is not None:
+            return confirmed
     raise AssertionError("the summaries never end")
+
+
+def _is_over(summary: SwarmSummary) -> bool:
+    return summary.following_done + summary.following_failed >= summary.following
+
+
+async def _confirmed(
+    client: NodeClient, artifact: ArtifactId, since_s: float | None
+) -> SwarmSummary | None:
+    """The swarm, once each following node was heard of since; None if it is not over then."""
+    loop = asyncio.get_running_loop()
+    while True:
+        asked_s = loop.time()
+        try:
+            report = await client.swarm(artifact)
+        except UnavailableError:
+            return None  # the tracker may be back for the next summary
+        if not _is_over(report.summary):
+            return None
+        age_s = asked_s - since_s if since_s is not None else math.inf
+        if all(node.heard_s <= age_s for node in report.nodes if node.follows):
+            return report.summary
+        await asyncio.sleep(CONFIRM_EVERY_S)
 
 
 async def _summaries(client: NodeClient, artifact: ArtifactId) -> AsyncIterator[SwarmSummary]:

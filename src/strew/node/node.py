@@ -68,12 +68,15 @@ from strew.messages import (
 from strew.node.participation import Participation
 from strew.node.peers import PeerBook
 from strew.node.seeking import NEIGHBOURS_DEFAULT, Seeker
-from strew.swarm.offers import CREDIT_DEFAULT
+from strew.swarm.offers import CREDIT_DEFAULT, STALL_DEFAULT_S
 from strew.swarm.slots import SLOTS_DEFAULT, UploadSlots
 from strew.swarm.swarm import BAN_BAD_S, Swarm
 
 LINKS_MAX = 512
 """Links at once, as SECURITY.md limits inbound connections."""
+
+IDLE_LINKS_MAX = 64
+"""Links kept although nobody lacks anything: a mesh that is up makes the next push quick."""
 
 EARLY_JOINS_MAX = 64
 """Joins kept per peer for swarms this node is not in yet: it may be told of them a moment later."""
@@ -120,6 +123,7 @@ class Node:
         trackers: Sequence[str] = (),
         slots: int = SLOTS_DEFAULT,
         credit: int = CREDIT_DEFAULT,
+        stall_s: float = STALL_DEFAULT_S,
         neighbours: int = NEIGHBOURS_DEFAULT,
         limited: bool = True,
     ) -> None:
@@ -132,6 +136,7 @@ class Node:
         self._follows = tuple(follows)
         self._slots = UploadSlots(slots)
         self._credit = credit
+        self._stall_s = stall_s
         self._seeker = Seeker(me, neighbours)
         self._links: dict[PeerId, LinkUp] = {}
         self._early: dict[PeerId, dict[int, Join]] = {}
@@ -232,10 +237,24 @@ class Node:
             fetching = any(p.state == "fetching" for p in self.participations.values())
             self._refresh_s = now + REFRESH_S if fetching else None
             self._announce(now, urgent=False)
+        self._close_idle()
         announcer_due_s = self._announcer.deadline()
         if announcer_due_s is not None and announcer_due_s <= now:
             self._announce(now, urgent=False)  # what goes out is the state of this moment
         self._out += self._announcer.handle(Tick(), now)
+
+    def _close_idle(self) -> None:
+        """Keep no more than a few links over which nothing will come or go."""
+        if len(self._links) <= IDLE_LINKS_MAX:
+            return
+        busy: set[PeerId] = set()
+        for part in self.participations.values():
+            for peer, neighbour in part.swarm.neighbours.items():
+                if not (part.swarm.have.complete and neighbour.have.complete):
+                    busy.add(peer)
+        idle = [peer for peer in self._links if peer not in busy]
+        for peer in idle[: len(self._links) - IDLE_LINKS_MAX]:
+            self._out.append(Disconnect(peer, "idle"))
 
     # --- swarms ----------------------------------------------------------------------------------
 
@@ -273,6 +292,7 @@ class Node:
             origin=event.origin,
             fit=not event.only_sources,
             credit=self._credit,
+            stall_s=self._stall_s,
         )
         self._seeker.opened(key, event.sources, now)
         self.participations[key] = Participation(swarm, event, now)
@@ -377,14 +397,24 @@ class Node:
     def _join(self, key: int, peer: PeerId) -> None:
         """Tell the peer that this node takes part, once for each link."""
         part = self.participations[key]
-        if peer in part.joined:
+        if peer in part.joined or not self._deals(key, peer):
             return
         part.joined.add(peer)
         self._out.append(Send(peer, part.join_message(self.zone)))
 
+    def _deals(self, key: int, peer: PeerId) -> bool:
+        """A fetch from named sources deals with nobody else, whoever is linked already."""
+        part = self.participations[key]
+        if not part.only_sources or part.swarm.have.complete:
+            return True
+        link = self._links[peer]
+        return (link.host, link.port) in self.book.known.get(key, {})
+
     def _admit(self, key: int, peer: PeerId, join: Join, now: float) -> None:
         """A linked peer takes part: it becomes a neighbour of the swarm."""
         part = self.participations[key]
+        if not self._deals(key, peer):
+            return
         if join.artifact != part.artifact or join.chunk_count != part.chunk_count:
             return
         try:

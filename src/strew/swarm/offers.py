@@ -48,8 +48,8 @@ UNANSWERED_MIN_S = 1.0
 STALL_MIN_S = 1.5
 """A chunk that began to arrive is never called stalled before this."""
 
-STALL_MAX_S = 8.0
-"""A stalled chunk is asked elsewhere within 10 s, whatever the rates were."""
+STALL_DEFAULT_S = 5.0
+"""A chunk that takes longer is asked for elsewhere, whatever the rates were."""
 
 SLOW_RATIO = 3.0
 """A chunk that takes so many times what it should is asked elsewhere."""
@@ -68,8 +68,11 @@ BAN_STALLED_S = 60.0
 class Offers:
     """Both ends of layer 2: offering and serving, and asking."""
 
-    def __init__(self, state: SwarmState, credit: int = CREDIT_DEFAULT) -> None:
+    def __init__(
+        self, state: SwarmState, credit: int = CREDIT_DEFAULT, stall_s: float = STALL_DEFAULT_S
+    ) -> None:
         self._state = state
+        self._stall_max_s = stall_s
         self._credit = credit
         self._sources: dict[int, int] = {}  # chunk -> how many were asked for it or send it
         self._urgent = 0  # chunks for which a holder was too late: locality no longer counts
@@ -166,6 +169,8 @@ class Offers:
         state = self._state
         if neighbour.requested or neighbour.renewed or len(neighbour.arriving) != 1:
             return
+        if neighbour.stalls:
+            return  # first let it send what it began
         index, started_s = next(iter(neighbour.arriving.items()))
         if index not in self._sources:
             return  # it was pushed: no run to renew
@@ -308,7 +313,10 @@ class Offers:
                     state.tell(neighbour, Cancel(state.key, index))
                     self.refused(neighbour, index)
                     self._urgent |= 1 << index
-                    self._strike(neighbour, index)
+                    if neighbour.arriving:
+                        neighbour.renewed = True  # it waits behind that one: no more until it ends
+                    else:
+                        self._strike(neighbour, index)
             for index, started_s in neighbour.arriving.items():
                 if now - started_s > self._stall_s(neighbour, index):
                     self._stalled(neighbour, index, now)
@@ -326,14 +334,14 @@ class Offers:
     def _expected_s(self, neighbour: Neighbour, index: int) -> float:
         length_bytes = self._state.lengths[index]
         if neighbour.received_rate > 0:
-            return min(length_bytes / neighbour.received_rate, STALL_MAX_S)
-        return min(self._receive_pace_s_per_byte * length_bytes, STALL_MAX_S)
+            return min(length_bytes / neighbour.received_rate, self._stall_max_s)
+        return min(self._receive_pace_s_per_byte * length_bytes, self._stall_max_s)
 
     def _stall_s(self, neighbour: Neighbour, index: int) -> float:
         expected_s = self._receive_pace_s_per_byte * self._state.lengths[index]
         if self._receive_pace_s_per_byte == 0.0:
-            return STALL_MAX_S
-        return min(STALL_MIN_S + SLOW_RATIO * expected_s, STALL_MAX_S)
+            return self._stall_max_s
+        return min(STALL_MIN_S + SLOW_RATIO * expected_s, self._stall_max_s)
 
     def _stalled(self, neighbour: Neighbour, index: int, now: float) -> None:
         """Let others send the chunk; what still comes is kept if it comes first."""

@@ -115,9 +115,9 @@ class PushView:
         return self._plan
 
     def adopt(self, plan: Plan) -> bool:
-        """Take a newer plan; False if it is not newer (of the same origin), or has empty groups."""
-        if not all(plan.groups) or not plan.roots:
-            return False
+        """Take a newer plan; False if it is older (of the same origin) or has an empty group."""
+        if not all(plan.groups):
+            return False  # no origin makes that; there would be no twin in it
         if self._plan and self._plan.origin == plan.origin and plan.version <= self.version:
             return False
         self._plan = plan

@@ -334,6 +334,12 @@ class OwnerPush:
         if self._elsewhere(index, owner) == 0:
             self._again.append(index)
 
+    def start_anew(self) -> None:
+        """Everybody is gone, and whatever was given with them: the next crowd gets all of it."""
+        self._next_ungiven = 0
+        self._again.clear()
+        self._unproven.clear()
+
     def not_sent(self, peer: PeerId, index: int) -> None:
         """A chunk given or passed to `peer` never left."""
         if self._given.get(index, ("", 0.0))[0] == peer:

@@ -51,8 +51,9 @@ from strew.messages import (
     Role,
     Tick,
 )
+from strew.swarm.haves import Haves
 from strew.swarm.neighbour import BAD_CHUNKS_MAX, Neighbour
-from strew.swarm.offers import CREDIT_DEFAULT, Offers
+from strew.swarm.offers import CREDIT_DEFAULT, STALL_DEFAULT_S, Offers
 from strew.swarm.plan import PlanMaker
 from strew.swarm.push import OwnerPush
 from strew.swarm.slots import UploadSlots
@@ -60,18 +61,6 @@ from strew.swarm.state import SwarmState
 
 TICK_S = 0.05
 """How often an active swarm looks at its clocks: a tenth of the shortest patience it has."""
-
-HAVE_BATCH_S = 0.1
-"""Haves are gathered for so long: at 24 neighbours more often would cost more than the chunks."""
-
-HAVE_BATCH_MAX = 64
-"""... or until so many are gathered."""
-
-HAVE_INDEXES_MAX = 8192
-"""Chunks named in one message: 40 kB at most."""
-
-HAVE_TO_SEED_S = 1.0
-"""A complete neighbour needs no haves; it hears now and then, so that it stops offering."""
 
 PLAN_PERIOD_S = 0.5
 """A crowd that joins within this time makes one new plan, not one each."""
@@ -107,24 +96,20 @@ class Swarm:
         origin: bool = False,
         fit: bool = True,
         credit: int = CREDIT_DEFAULT,
+        stall_s: float = STALL_DEFAULT_S,
     ) -> None:
         self.key = key
         self.fit = fit
         self._state = SwarmState(key, me, zone, lengths, have.copy(), slots, dice, origin)
         self._push = OwnerPush(self._state)
-        self._offers = Offers(self._state, credit)
+        self._offers = Offers(self._state, credit, stall_s)
         self._maker = PlanMaker(me) if origin else None
         self._plan_due_s: float | None = None
-        self._fresh: list[int] = []
-        self._fresh_since_s = 0.0
-        self._late: list[int] = []
-        self._late_since_s = 0.0
+        self._haves = Haves(self._state)
         self._owned: dict[int, tuple[PeerId, int, int]] = {}
         self._early_bytes: dict[PeerId, int] = {}
         self._tick_s: float | None = None
         self._said_complete = have.complete
-        few = len(lengths) <= 16
-        self._batch_s = 0.0 if few else HAVE_BATCH_S
         self._on: dict[type, Callable[[Any, float], None]] = {
             Tick: self._on_tick,
             NeighbourJoined: self._on_joined,
@@ -165,7 +150,7 @@ class Swarm:
             self._offers.close()
             self._offers.offer(now)
             self._offers.ask(now)
-        self._flush_haves(now)
+        self._haves.flush(now)
         if not self._said_complete and state.have.complete:
             self._said_complete = True
             state.actions.append(Completed(self.key))
@@ -235,7 +220,7 @@ class Swarm:
         state = self._state
         if not state.neighbours:
             return False
-        if not state.have.complete or self._fresh or self._late or self._plan_due_s is not None:
+        if not state.have.complete or self._haves.waiting or self._plan_due_s is not None:
             return True
         return (
             self._push.busy
@@ -288,6 +273,8 @@ class Swarm:
         state.cancel_sends(neighbour)
         self._offers.neighbour_left(neighbour)
         state.left(neighbour)
+        if not state.neighbours:
+            self._push.start_anew()
         if self._maker is not None:
             self._maker.remove(event.peer)
             self._plan_soon(now)
@@ -338,7 +325,6 @@ class Swarm:
         if not self.fit or self._state.origin or not self._push.view.adopt(message):
             return
         state = self._state
-        state.pushing_until_s = now + PUSHING_S
         members = self._push.view.acquaintances()
         if members:
             state.actions.append(Meet(self.key, members))
@@ -425,20 +411,11 @@ class Swarm:
         else:
             early_bytes = self._early_bytes.get(event.peer, 0)
             self._early_bytes[event.peer] = early_bytes + length_bytes
-        self._note(index, now)
+        state.hear_of(index, now)
+        self._haves.note(index, now)
         owned = self._owned.pop(index, None)
         if owned is not None:
             self._push.own(owned[0], index, owned[1], owned[2])
-
-    def _note(self, index: int, now: float) -> None:
-        """Neighbours are to hear of this chunk."""
-        self._state.hear_of(index, now)
-        if not self._fresh:
-            self._fresh_since_s = now
-        if not self._late:
-            self._late_since_s = now
-        self._fresh.append(index)
-        self._late.append(index)
 
     def _on_corrupt(self, event: ChunkCorrupt, now: float) -> None:
         state = self._state
@@ -463,7 +440,8 @@ class Swarm:
         for index in event.indexes:
             if self._state.have.add(index):
                 self._offers.stored(None, index, now)
-                self._note(index, now)
+                self._state.hear_of(index, now)
+                self._haves.note(index, now)
 
     def _on_rotten(self, event: ChunkRotten, now: float) -> None:
         state = self._state
@@ -495,24 +473,3 @@ class Swarm:
     def _on_bad(self, neighbour: Neighbour, message: BadChunk, now: float) -> None:
         if 0 <= message.index < len(self._state.lengths) and message.index in self._state.have:
             self._state.actions.append(Recheck(self.key, message.index))
-
-    # --- haves -----------------------------------------------------------------------------------
-
-    def _flush_haves(self, now: float) -> None:
-        state = self._state
-        done = state.have.complete
-        if self._fresh and (
-            done or len(self._fresh) >= HAVE_BATCH_MAX or now - self._fresh_since_s >= self._batch_s
-        ):
-            self._tell_haves(self._fresh, seeds=False)
-            self._fresh = []
-        if self._late and (done or now - self._late_since_s >= HAVE_TO_SEED_S):
-            self._tell_haves(self._late, seeds=True)
-            self._late = []
-
-    def _tell_haves(self, indexes: list[int], seeds: bool) -> None:
-        for start in range(0, len(indexes), HAVE_INDEXES_MAX):
-            message = Have(self.key, indexes[start : start + HAVE_INDEXES_MAX])
-            for neighbour in self._state.neighbours.values():
-                if neighbour.have.complete == seeds:
-                    self._state.tell(neighbour, message)

@@ -37,6 +37,9 @@ HANDSHAKE_S = 10.0
 INBOUND_MAX = 1024
 """Connections accepted at once: 512 peers of two each."""
 
+INBOUND_TRACKER_MAX = 65_536
+"""The same where a tracker listens: each of 20,000 nodes holds an event stream and announces."""
+
 BACKLOG = 512
 
 HttpFactory = Callable[[], asyncio.Protocol]
@@ -164,17 +167,21 @@ class Port:
         self._http: HttpFactory | None = None
         self._server: asyncio.Server | None = None
         self._inbound: list[asyncio.Transport] = []
+        self._inbound_max = INBOUND_MAX
         self._halves: dict[tuple[str, str], tuple[Hello, asyncio.Transport, bytes]] = {}
         self._dials: dict[str, asyncio.Future[PeerLink]] = {}
         self.links: dict[PeerId, PeerLink] = {}
         self.port = 0
 
-    async def listen(self, host: str, port: int, http: HttpFactory) -> None:
+    async def listen(
+        self, host: str, port: int, http: HttpFactory, *, inbound_max: int = INBOUND_MAX
+    ) -> None:
         """Accept on host:port (0 takes a free one, found in `port` afterwards).
 
         Raises ConfigurationError if the address cannot be had.
         """
         self._http = http
+        self._inbound_max = inbound_max
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
@@ -192,9 +199,10 @@ class Port:
 
     def admit(self, transport: asyncio.Transport) -> bool:
         """Count an accepted connection; False if there are too many."""
-        self._inbound = [t for t in self._inbound if not t.is_closing()]
-        if len(self._inbound) >= INBOUND_MAX:
-            return False
+        if len(self._inbound) >= self._inbound_max:
+            self._inbound = [t for t in self._inbound if not t.is_closing()]
+            if len(self._inbound) >= self._inbound_max:
+                return False
         self._inbound.append(transport)
         return True
 
