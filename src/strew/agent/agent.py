@@ -29,7 +29,7 @@ from strew.announce.announcer import SendAnnounce
 from strew.codec import TYPE_CHUNK, ChunkHeader
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
-from strew.errors import StrewError
+from strew.errors import NotFoundError, StrewError
 from strew.fleet import FleetKey
 from strew.messages import (
     Action,
@@ -315,6 +315,8 @@ class Agent:
             return
 
         def done(good: Any, error: BaseException | None) -> None:
+            if isinstance(error, NotFoundError):
+                return  # dropped, or replaced by a newer version
             if error is not None or not good:
                 _log.warning("stored chunk is damaged", artifact=manifest.id, index=action.index)
                 self.metrics.verify_failures.inc()
@@ -355,6 +357,9 @@ class Agent:
             return
         self.tell(ChunkNotSent(link.peer, header.swarm, header.chunk))
         manifest = self.manifests.get(header.swarm)
-        if manifest is not None and header.chunk in self.store.bitfield(manifest.id):
-            return  # it was cancelled
-        self.tell(ChunkRotten(header.swarm, header.chunk))
+        try:
+            if manifest is None or header.chunk in self.store.bitfield(manifest.id):
+                return  # it was cancelled
+        except NotFoundError:
+            return
+        self._recheck(Recheck(header.swarm, header.chunk))

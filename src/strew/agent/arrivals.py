@@ -121,8 +121,8 @@ class Arrivals:
                 self._agent.metrics.chunk_received(arrival.swarm, peer, total_bytes)
                 self._agent.tell(ChunkStored(peer, arrival.swarm, arrival.index))
             return
-        if not last:
-            self._by_peer.pop(peer, None)
+        if self._by_peer.get(peer) is arrival:
+            del self._by_peer[peer]  # the slices that still come are thrown away
         if isinstance(error, IntegrityError):
             self._agent.metrics.verify_failures.inc()
             _log.warning("chunk refused", peer=peer, index=arrival.index, reason=str(error))
@@ -134,8 +134,8 @@ class Arrivals:
             if transfer is not None and transfer.disk_failed is None:
                 transfer.disk_failed = error
                 transfer.completed.set()
-        elif not isinstance(error, NotFoundError):  # the artifact was dropped meanwhile
-            raise error
+        elif not isinstance(error, NotFoundError):  # not just dropped meanwhile
+            _log.error("chunk not stored", artifact=arrival.artifact, reason=str(error))
 
     def broken(self, link: PeerLink, header: ChunkHeader) -> None:
         arrival = self._by_peer.pop(link.peer, None)

@@ -15,7 +15,7 @@ from strew.agent.transfer import Transfer
 from strew.content.bitfield import Bitfield
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
-from strew.errors import DiskError, IntegrityError, NotFoundError, StrewError
+from strew.errors import DiskError, IntegrityError, NotFoundError, StrewError, UsageError
 from strew.messages import Closed, Opened, StateChanged, swarm_key_of
 from strew.store.store import ChunkStore
 
@@ -125,12 +125,8 @@ class Fetches:
                 raise IntegrityError(f"manifest of {transfer.artifact} has another digest")
             if folder is not None:
                 transfer.target = folder / manifest.name
-            while True:
-                if await self._fetch_once(transfer, manifest):
-                    break
+            while (path := await self._fetch_once(transfer, manifest)) is None:
                 await asyncio.sleep(DISK_RETRY_S)
-            transfer.stage = "finishing"
-            path = await asyncio.to_thread(self._store.finish, transfer.artifact)
             transfer.ended_s = self._agent.now()
             if transfer.becomes_origin:
                 self._store.pin(transfer.artifact)
@@ -150,8 +146,8 @@ class Fetches:
             transfer.end(None, NotFoundError(f"transfer of {transfer.artifact} was stopped"))
             raise
 
-    async def _fetch_once(self, transfer: Transfer, manifest: Manifest) -> bool:
-        """Fill the store's copy; False if the disk refused and it is to be tried again."""
+    async def _fetch_once(self, transfer: Transfer, manifest: Manifest) -> Path | None:
+        """Fill the store's copy and put it in place; None if that is to be tried again."""
         artifact = transfer.artifact
         transfer.disk_failed = None
         transfer.completed.clear()
@@ -165,7 +161,7 @@ class Fetches:
                 have = self._store.bitfield(artifact)
         except DiskError as error:
             self._pause(transfer, error)
-            return False
+            return None
         transfer.stage = "fetching"
         self._open(manifest, have)
         if have.complete:
@@ -174,11 +170,19 @@ class Fetches:
             await transfer.completed.wait()
         transfer.count(self._agent.traffic(artifact))
         failed = self._disk_failure(transfer)
-        if failed is not None:
-            self.close_artifact(artifact)
-            self._pause(transfer, failed)
-            return False
-        return True
+        if failed is None:
+            transfer.stage = "finishing"
+            try:
+                return await asyncio.to_thread(self._store.finish, artifact)
+            except DiskError as error:
+                failed = error
+            except UsageError as error:
+                if self._store.bitfield(artifact).complete:
+                    raise
+                failed = error  # some of it rotted since it was written
+        self.close_artifact(artifact)
+        self._pause(transfer, failed)
+        return None
 
     def _disk_failure(self, transfer: Transfer) -> StrewError | None:
         """What the store thread met while the transfer ran."""
@@ -203,30 +207,11 @@ class Fetches:
         """Fetch again, in place, what is missing of an artifact that was complete."""
         if manifest.id in self.transfers and not self.transfers[manifest.id].finished.done():
             return
-        if self._is_publishers_own(manifest.id):
+        stored = next((s for s in self._store.artifacts() if s.artifact == manifest.id), None)
+        if stored is None:
+            return
+        if stored.kind == "external":
             self.close_artifact(manifest.id)  # its files were edited: they are not ours to change
             return
-        transfer = Transfer(manifest.id, self._store.path_of(manifest.id), manifest=manifest)
-        transfer.started_s = self._agent.now()
-        self.transfers[manifest.id] = transfer
-        self._on_transfer(transfer)
-        transfer.task = self._agent.spawn(self._mend(transfer, manifest))
-
-    def _is_publishers_own(self, artifact: ArtifactId) -> bool:
-        stored = self._store.artifacts()
-        return any(s.artifact == artifact and s.kind == "external" for s in stored)
-
-    async def _mend(self, transfer: Transfer, manifest: Manifest) -> None:
-        try:
-            have = await asyncio.to_thread(self._store.repair_begin, manifest.id)
-            transfer.stage = "fetching"
-            self._open(manifest, have)
-            if not have.complete:
-                await transfer.completed.wait()
-            transfer.count(self._agent.traffic(manifest.id))
-            path = await asyncio.to_thread(self._store.finish, manifest.id)
-            transfer.ended_s = self._agent.now()
-            transfer.end(path, None)
-            self._agent.tell(StateChanged(manifest.id, "seeding"))
-        except StrewError as error:
-            transfer.end(None, error)
+        target = stored.path if stored.kind == "installed" else None
+        self.fetch(manifest.id, target, manifest=manifest.raw).becomes_origin = stored.pinned

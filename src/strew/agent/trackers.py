@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from strew.agent.pinning import Pins
 from strew.announce.announcer import AnnounceAnswered, AnnounceFailed, Nudge, SendAnnounce
 from strew.announce.reference import follows
 from strew.content.reference import Address
@@ -50,13 +51,15 @@ class Trackers:
         self._agent = agent
         self._addresses = tuple(Address(*address) for address in addresses)
         self._announces = announces
+        self._pins: Pins | None = None
         self._clients: dict[str, TrackerClient] = {}
         self._farewell: asyncio.Task[None] | None = None
 
     def add(self, address: tuple[str, int]) -> None:
-        """One more tracker, found out after the port was opened; before `start`."""
+        """The tracker in this very process, known once its port is open; before `start`."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])
-        self._addresses = (*self._addresses, Address(host, address[1]))
+        self._addresses = (Address(host, address[1]), *self._addresses)
+        self._pins = Pins(self._agent.store)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -121,12 +124,22 @@ class Trackers:
         agent = self._agent
         if event.kind == "open":
             agent.tell(Nudge())
+            if self._pins is not None:
+                agent.spawn(self._learn_names(self._pins))
         elif event.kind == "publication":
             news = msgspec.json.decode(event.data, type=PublicationEvent)
             published = news.publication
+            if self._pins is not None:
+                self._pins.heard(published)
             ours = swarm_key_of(published.artifact) in agent.manifests
             if ours or follows(agent.settings.follow, published.reference):
                 agent.tell(Nudge(news.spread_s))
+
+    async def _learn_names(self, pins: Pins) -> None:
+        """What was named before this process listened."""
+        with contextlib.suppress(StrewError):  # the stream will open again
+            for publication in await self.client(self.names[0]).names():
+                pins.heard(publication)
 
     # --- manifests -------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import socket
 import msgspec
 
 from strew.agent.process import open_agent, open_tracker, peer_id_in
-from strew.agent.settings import Settings
+from strew.agent.settings import NODE_PORT, Settings
 from strew.cli.call import command_app
 from strew.cli.ending import EXIT_BY_SIGNAL, until_signalled
 from strew.cli.flags import ConfigFlags, RateFlags, ServeFlags, StoreFlags, configuration
@@ -68,11 +68,16 @@ async def serve(
     return EXIT_BY_SIGNAL[number]
 
 
+NODES_LISTEN = f"0.0.0.0:{NODE_PORT}"
+
+
 def _tell(settings: Settings, key: FleetKey, address: Address, node: str, out: Output) -> None:
     """How to join, as commands to copy; with the fleet's secret in them."""
     reached = str(_reachable(address))
     secret = f"STREW_FLEET_KEY={key.text}"
-    join = f"{secret} strew node --join {reached} --follow '*' --into DIR"
+    # a node that listens on loopback only can fetch from others and give them nothing
+    listen = "" if is_loopback(address) else f" --listen {NODES_LISTEN}"
+    join = f"{secret} strew node --join {reached}{listen} --follow '*' --into DIR"
     publish = f"{secret} strew push PATH NAME:TAG --at {reached}"
     out.event("listening", host=address.host, port=address.port, node=node, join=join)
     data = shlex.quote(str(settings.data_folder))

@@ -354,7 +354,7 @@ class Node:
         self._early.pop(event.peer, None)
         self.book.lost(event.peer, now)
         for key, part in list(self.participations.items()):
-            part.joined.discard(event.peer)
+            part.joined.pop(event.peer, None)
             if event.peer in part.swarm.neighbours:
                 self._to_swarm(key, NeighbourLeft(event.peer, event.reason), now)
             if not part.swarm.have.complete:
@@ -392,14 +392,14 @@ class Node:
         self._early.get(peer, {}).pop(key, None)
         part = self.participations.get(key)
         if part is not None:
-            part.joined.discard(peer)
+            part.joined.pop(peer, None)
 
     def _join(self, key: int, peer: PeerId) -> None:
         """Tell the peer that this node takes part, once for each link."""
         part = self.participations[key]
         if peer in part.joined or not self._deals(key, peer):
             return
-        part.joined.add(peer)
+        part.joined[peer] = part.swarm.have.bits
         self._out.append(Send(peer, part.join_message(self.zone)))
 
     def _deals(self, key: int, peer: PeerId) -> bool:
@@ -429,6 +429,7 @@ class Node:
             self._to_swarm(key, MembersNamed((member,)), now)
         event = NeighbourJoined(peer, have, join.zone, join.origin, join.fit, link.dialled)
         self._to_swarm(key, event, now)
+        self._out += [Send(peer, news) for news in part.news_for(peer)]
 
     # --- finding peers ---------------------------------------------------------------------------
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from strew.announce.protocol import Holding, HoldingState
-from strew.messages import Join, Opened, PeerId
+from strew.content.bitfield import Bitfield
+from strew.messages import Have, Join, Opened, PeerId
+from strew.swarm.haves import INDEXES_MAX
 from strew.swarm.swarm import Swarm
 
 WANTED_S = 600.0
@@ -21,7 +23,8 @@ class Participation:
         self.only_sources = opened.only_sources
         self.state: HoldingState = "seeding" if swarm.have.complete else "fetching"
         self.reason = ""
-        self.joined: set[PeerId] = set()
+        self.joined: dict[PeerId, int] = {}
+        """Whom this node told that it takes part, and what it had then, as a bit set."""
         self._wanted_until_s = now + WANTED_S
 
     def wants_peers(self, now: float) -> bool:
@@ -41,6 +44,17 @@ class Participation:
             reason=self.reason[:256],
             **self.swarm.traffic(),
         )
+
+    def news_for(self, peer: PeerId) -> list[Have]:
+        """What was stored since the peer was sent this node's Join.
+
+        Haves go to neighbours only, and it was none yet: between two Joins that cross, chunks
+        would be told to nobody.
+        """
+        news = self.swarm.have.bits & ~self.joined.get(peer, 0)
+        indexes = list(Bitfield(self.chunk_count, news))
+        starts = range(0, len(indexes), INDEXES_MAX)
+        return [Have(self.swarm.key, indexes[at : at + INDEXES_MAX]) for at in starts]
 
     def join_message(self, zone: str) -> Join:
         """What a linked peer is told."""
