@@ -88,7 +88,7 @@ def crowd(
     return there
 
 
-# --- time and traffic ---------------------------------------------------------------------------
+# --- time and traffic -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
@@ -143,7 +143,7 @@ def test_few_chunks_reach_everybody(chunks: int) -> None:
     assert all(n.swarm.have.complete for n in there.nodes)
 
 
-# --- deaths -------------------------------------------------------------------------------------
+# --- deaths ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -184,7 +184,7 @@ def test_a_machine_that_dies_and_comes_back_empty_is_served() -> None:
     assert again.swarm.have.complete
 
 
-# --- liars, the stalled and the frozen (a fifth of ten) --------------------------------------------
+# --- liars, the stalled and the frozen (a fifth of ten) -------------------------------------------
 
 
 def test_liars_are_dropped_after_two_bad_chunks_each() -> None:
@@ -256,7 +256,7 @@ def test_a_frozen_near_holder_does_not_hide_a_far_one() -> None:
     assert world.run(20.0) <= 10.0
 
 
-# --- several groups -----------------------------------------------------------------------------
+# --- several groups -------------------------------------------------------------------------------
 
 
 def two_zones(seed: int, each: int, chunks: int) -> Crowd:

@@ -249,9 +249,7 @@ class World:
             node.id, 1, action.index, action.role, action.root, action.plan_version
         )
         discarded: list[bool] = []
-        self.at(
-            self.now + LATENCY_S, self.over, link, number, self.arrive, to, begin, discarded
-        )
+        self.at(self.now + LATENCY_S, self.over, link, number, self.arrive, to, begin, discarded)
         if node.stalled:
             return
         moving = sum(not self.nodes[p].frozen for p in node.sending)
@@ -260,9 +258,7 @@ class World:
         arrived_s = max(to.arrivals_until_s, self.now + seconds)
         self.at(arrived_s, self.over, link, number, self.sent, node, to, action)
         stored_s = arrived_s + LATENCY_S
-        self.at(
-            stored_s, self.over, link, number, self.stored, node, to, action.index, discarded
-        )
+        self.at(stored_s, self.over, link, number, self.stored, node, to, action.index, discarded)
 
     def arrive(self, to: Node, event: ChunkArriving, discarded: list[bool]) -> None:
         actions = self.tell(to, event)

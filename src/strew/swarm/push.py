@@ -272,7 +272,13 @@ class OwnerPush:
             self._pass_times_s[owner] = usual_s + PACE_MEMORY * (seconds - usual_s)
 
     def reclaim(self, now: float) -> None:
-        """Take chunks back from owners that are far too late, and let slow ones own no more."""
+        """Take chunks back from owners that are far too late, and let slow ones own no more.
+
+        A lone neighbour is never late: there is nobody to compare it with, or to give to.
+        """
+        if len(self._state.neighbours) < 2:
+            self._unproven.clear()
+            return
         times_s = sorted(self._pass_times_s.values())
         median_s = times_s[(len(times_s) - 1) // 2] if times_s else PASS_TIME_FIRST_S
         for owner, usual_s in self._pass_times_s.items():
@@ -288,6 +294,11 @@ class OwnerPush:
             self._take_back(index, owner)
         self._prove(now)
 
+    def was_late(self, late_s: float) -> None:
+        """This process did not run for a while: no owner was slow in that time."""
+        self._given = {i: (owner, at_s + late_s) for i, (owner, at_s) in self._given.items()}
+        self._unproven = deque((i, owner, at_s + late_s) for i, owner, at_s in self._unproven)
+
     def _prove(self, now: float) -> None:
         """Give again what was said to be offered to all, and was seen nowhere but at its owner."""
         while self._unproven and self._unproven[0][2] + SEEN_WITHIN_S <= now:
@@ -302,17 +313,19 @@ class OwnerPush:
 
     def _witnessed(self, owner: PeerId, credited_s: float, now: float) -> bool:
         """Whether anybody should have got the owner's chunk and told us: a mate of it that was
-        there in time, and is neither slow nor lately unfit (such a one may wait for layer 2)."""
+        there in time and keeps up with the others (a slow one may wait for layer 2)."""
         group = self.view.group_of(owner)
+        fetching = [n for n in self._state.neighbours.values() if not n.have.complete]
+        most = max((n.have.count for n in fetching), default=0)
         return any(
             n.id != owner
             and n.fit
             and n.joined_s < credited_s
-            and n.skipped_until_s == 0.0
-            and n.id not in self._unfit_until_s
-            and not n.have.complete
+            and 2 * n.have.count >= most
+            and n.skipped_until_s <= now
+            and self._unfit_until_s.get(n.id, now) <= now
             and self.view.group_of(n.id) == group
-            for n in self._state.neighbours.values()
+            for n in fetching
         )
 
     def _elsewhere(self, index: int, owner: PeerId) -> int:

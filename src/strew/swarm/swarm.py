@@ -108,6 +108,7 @@ class Swarm:
         self._haves = Haves(self._state)
         self._owned: dict[int, tuple[PeerId, int, int]] = {}
         self._early_bytes: dict[PeerId, int] = {}
+        self._liars: dict[PeerId, int] = {}  # who left: to come back is no way to start anew
         self._tick_s: float | None = None
         self._said_complete = have.complete
         self._on: dict[type, Callable[[Any, float], None]] = {
@@ -235,6 +236,7 @@ class Swarm:
         late_s = now - self._tick_s if self._tick_s is not None else 0.0
         if late_s > TICK_S:
             state.was_late(late_s)
+            self._push.was_late(late_s)
         self._tick_s = now + TICK_S if self._active() else None
         state.ripen(now)
         state.skip_full_sockets(now)
@@ -256,6 +258,7 @@ class Swarm:
         neighbour = Neighbour(
             event.peer, event.have, event.zone, near, event.origin, event.fit, now
         )
+        neighbour.bad_chunks = self._liars.pop(event.peer, 0)
         state.joined(neighbour)
         early_bytes = self._early_bytes.pop(event.peer, 0)
         if event.origin:
@@ -268,6 +271,8 @@ class Swarm:
         neighbour = self._state.neighbours.get(event.peer)
         if neighbour is None:
             return
+        if 0 < neighbour.bad_chunks < BAD_CHUNKS_MAX:  # else it was banned
+            self._liars[event.peer] = neighbour.bad_chunks
         self._push.owner_left(event.peer)
         state = self._state
         state.cancel_sends(neighbour)

@@ -40,6 +40,9 @@ INBOUND_MAX = 1024
 INBOUND_TRACKER_MAX = 65_536
 """The same where a tracker listens: each of 20,000 nodes holds an event stream and announces."""
 
+INBOUND_LOOK_MIN = 64
+"""Ended connections are forgotten each time their number may have doubled, not before so many."""
+
 BACKLOG = 512
 
 HttpFactory = Callable[[], asyncio.Protocol]
@@ -168,6 +171,7 @@ class Port:
         self._server: asyncio.Server | None = None
         self._inbound: list[asyncio.Transport] = []
         self._inbound_max = INBOUND_MAX
+        self._inbound_look = 0
         self._halves: dict[tuple[str, str], tuple[Hello, asyncio.Transport, bytes]] = {}
         self._dials: dict[str, asyncio.Future[PeerLink]] = {}
         self.links: dict[PeerId, PeerLink] = {}
@@ -199,10 +203,12 @@ class Port:
 
     def admit(self, transport: asyncio.Transport) -> bool:
         """Count an accepted connection; False if there are too many."""
-        if len(self._inbound) >= self._inbound_max:
+        if len(self._inbound) >= self._inbound_look:
             self._inbound = [t for t in self._inbound if not t.is_closing()]
             if len(self._inbound) >= self._inbound_max:
                 return False
+            twice = max(2 * len(self._inbound), INBOUND_LOOK_MIN)
+            self._inbound_look = min(twice, self._inbound_max)
         self._inbound.append(transport)
         return True
 

@@ -1,0 +1,155 @@
+"""Both ends of real connections on loopback, and who is told what happens on them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import tempfile
+from collections.abc import Awaitable, Callable
+from typing import IO
+
+from strew.codec import TYPE_CHUNK, ChunkHeader
+from strew.fleet import FleetKey
+from strew.messages import PeerId, Wire
+from strew.transfer.limits import TokenBucket
+from strew.transfer.peer import PeerLink
+from strew.transfer.port import Identity, Port
+from strew.transfer.receiving import SliceBuffer
+
+KEY = FleetKey(bytes(range(32)))
+OTHER_KEY = FleetKey(bytes(32))
+LOW = PeerId("1" * 32)
+HIGH = PeerId("9" * 32)
+SWARM = 77
+WITHIN_S = 5.0
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Let the loop run until something holds; fails after some seconds."""
+    async with asyncio.timeout(WITHIN_S):
+        while not true():  # noqa: ASYNC110 (nobody to set an event: what is waited for is state)
+            await asyncio.sleep(0.001)
+
+
+class StoredChunk:
+    """A chunk in an anonymous file, as a store hands it out; `spans` may be several."""
+
+    def __init__(self, data: bytes, cuts: tuple[int, ...] = (), before: bytes = b"junk") -> None:
+        self.file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
+        self.file.write(before + data + b"junk")
+        self.file.flush()
+        ends = [*cuts, len(data)]
+        starts = [0, *cuts]
+        self.spans = [
+            (self.file.fileno(), len(before) + start, end - start)
+            for start, end in zip(starts, ends, strict=True)
+        ]
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+        self.file.close()
+
+
+def header(index: int, total: int, role: int = 0) -> ChunkHeader:
+    return ChunkHeader(TYPE_CHUNK, SWARM, index, 0, total, role, 0, 0, 0)
+
+
+class Owner:
+    """Writes down what links report; chunks are put together from their slices."""
+
+    def __init__(self) -> None:
+        self.up: list[PeerLink] = []
+        self.lost: list[tuple[PeerId, str]] = []
+        self.messages: list[tuple[PeerId, Wire]] = []
+        self.begun: list[ChunkHeader] = []
+        self.arriving: dict[int, bytearray] = {}
+        self.chunks: dict[int, bytes] = {}
+        self.broken: list[int] = []
+        self.sent: list[tuple[int, bool]] = []
+        self.unwanted: set[int] = set()
+        self.kept: list[SliceBuffer] | None = None
+        """Buffers that are not given back, as of a disk that cannot keep up."""
+
+    def link_up(self, link: PeerLink) -> None:
+        self.up.append(link)
+
+    def link_lost(self, link: PeerLink, reason: str) -> None:
+        self.lost.append((link.peer, reason))
+
+    def message_came(self, link: PeerLink, message: Wire) -> None:
+        self.messages.append((link.peer, message))
+
+    def chunk_begins(self, link: PeerLink, header: ChunkHeader) -> bool:
+        self.begun.append(header)
+        if header.chunk in self.unwanted:
+            return False
+        self.arriving[header.chunk] = bytearray()
+        return True
+
+    def slice_came(self, link: PeerLink, header: ChunkHeader, buffer: SliceBuffer) -> None:
+        data = self.arriving[header.chunk]
+        assert len(data) == header.offset
+        data += buffer.view[: header.slice_bytes]
+        if self.kept is None:
+            buffer.release()
+        else:
+            self.kept.append(buffer)
+        if len(data) == header.total:
+            self.chunks[header.chunk] = bytes(self.arriving.pop(header.chunk))
+
+    def chunk_broken(self, link: PeerLink, header: ChunkHeader) -> None:
+        self.broken.append(header.chunk)
+
+    def chunk_sent(self, link: PeerLink, header: ChunkHeader, done: bool) -> None:
+        self.sent.append((header.chunk, done))
+
+
+class Station:
+    """A port that listens, and the owner of its links."""
+
+    def __init__(
+        self,
+        name: PeerId,
+        *,
+        key: FleetKey = KEY,
+        up: float | None = None,
+        down: float | None = None,
+        identity: Identity | None = None,
+    ) -> None:
+        clock = asyncio.get_running_loop().time
+        self.owner = Owner()
+        self.up, self.down = TokenBucket(up, clock), TokenBucket(down, clock)
+        identity = identity or Identity(name, "rack")
+        self.port = Port(identity, key, self.owner, self.up, self.down)
+
+    async def listen(self, http: Callable[[], asyncio.Protocol] = asyncio.Protocol) -> Station:
+        await self.port.listen("127.0.0.1", 0, http)
+        return self
+
+    def dial(self, other: Station) -> Awaitable[PeerLink]:
+        return self.port.dial("127.0.0.1", other.port.port)
+
+    @property
+    def link(self) -> PeerLink:
+        [link] = self.port.links.values()
+        return link
+
+
+async def two_linked(**settings: float | None) -> tuple[Station, Station]:
+    """LOW has dialled HIGH; the settings are LOW's."""
+    low = await Station(LOW, **settings).listen()  # type: ignore[arg-type]
+    high = await Station(HIGH).listen()
+    await low.dial(high)
+    await until(lambda: high.owner.up)
+    return low, high
+
+
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Two ends of a TCP connection on loopback, not blocking."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        one = socket.create_connection(server.getsockname())
+        two, _ = server.accept()
+    for end in (one, two):
+        end.setblocking(False)
+    return one, two

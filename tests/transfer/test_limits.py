@@ -1,0 +1,129 @@
+"""Rates and queues, on a clock that the test moves."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strew.transfer.limits import (
+    QUANTUM_BYTES_MAX,
+    QUANTUM_BYTES_MIN,
+    SEND_QUEUE_BYTES_MAX,
+    SEND_QUEUE_BYTES_MIN,
+    UNSENT_BYTES_MAX,
+    TokenBucket,
+    keep_alive,
+    send_queue_bytes,
+    shallow,
+)
+from tests.transfer.ends import socket_pair
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+rates = st.integers(1 << 10, 10 << 30)
+
+
+@given(rates, st.lists(st.integers(1, 1 << 20), min_size=1, max_size=60))
+def test_what_passes_is_the_rate_and_at_most_one_quantum_and_one_take_more(
+    rate: int, takes: list[int]
+) -> None:
+    clock = Clock()
+    bucket = TokenBucket(rate, clock)
+    passed = 0
+    for take in takes:
+        while (wait_s := bucket.wait_s()) > 0:
+            clock.now += wait_s
+        bucket.take(take)
+        passed += take
+    seconds = clock.now - 100.0
+    assert passed <= rate * seconds + bucket.quantum_bytes + max(takes) + 1
+    assert passed >= rate * (seconds - 1e-4 * len(takes)) - 1, "and it wastes nothing"
+
+
+def test_a_pause_saves_up_no_burst() -> None:
+    clock = Clock()
+    bucket = TokenBucket(1e6, clock)
+    clock.now += 3600.0
+    passed = 0
+    while bucket.wait_s() == 0.0:
+        bucket.take(1000)
+        passed += 1000
+    assert passed <= bucket.quantum_bytes + 1000
+
+
+def test_senders_that_share_a_bucket_share_its_rate() -> None:
+    clock = Clock()
+    bucket = TokenBucket(1e6, clock)
+    passed = [0, 0, 0]
+    while clock.now < 110.0:
+        for sender in range(3):
+            if bucket.wait_s() == 0.0:
+                bucket.take(16 << 10)
+                passed[sender] += 16 << 10
+        clock.now += max(bucket.wait_s(), 1e-6)
+    assert sum(passed) == pytest.approx(10e6, rel=0.02)
+
+
+def test_waited_time_is_counted() -> None:
+    clock = Clock()
+    bucket = TokenBucket(1e6, clock)
+    bucket.take(bucket.quantum_bytes + 500_000)
+    wait_s = bucket.wait_s()
+    assert wait_s == pytest.approx(0.5, rel=0.01)
+    assert bucket.waited_s == wait_s
+
+
+def test_no_limit_never_waits() -> None:
+    bucket = TokenBucket(None, Clock())
+    bucket.take(1 << 60)
+    assert not bucket.limited and bucket.wait_s() == 0.0
+
+
+@pytest.mark.parametrize("rate", [1.0, 1e6, 1e7, 1e12])
+def test_a_quantum_is_neither_tiny_nor_a_burst(rate: float) -> None:
+    assert QUANTUM_BYTES_MIN <= TokenBucket(rate, Clock()).quantum_bytes <= QUANTUM_BYTES_MAX
+
+
+def test_a_clock_that_stands_still_gives_nothing() -> None:
+    bucket = TokenBucket(1e6, Clock())
+    bucket.take(bucket.quantum_bytes)
+    assert bucket.wait_s() > 0 and bucket.wait_s() > 0
+
+
+# --- kernel queues --------------------------------------------------------------------------------
+
+
+def test_kernel_queues_are_shallow_and_stay_within_bounds() -> None:
+    one, two = socket_pair()
+    try:
+        shallow(one)
+        assert one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 16 * SEND_QUEUE_BYTES_MIN
+        assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == UNSENT_BYTES_MAX
+        for _ in range(20):
+            one.send(bytes(10_000))
+            two.recv(100_000)
+        assert SEND_QUEUE_BYTES_MIN <= send_queue_bytes(one) <= SEND_QUEUE_BYTES_MAX
+    finally:
+        one.close()
+        two.close()
+
+
+def test_dead_machines_are_noticed() -> None:
+    one, two = socket_pair()
+    try:
+        keep_alive(one)
+        assert one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    finally:
+        one.close()
+        two.close()

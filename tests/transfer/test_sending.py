@@ -1,0 +1,207 @@
+"""The sending end over real sockets: what leaves is what was stored, and never too deep."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from strew.codec import (
+    CHUNK_HEADER_BYTES,
+    SLICE_BYTES_MAX,
+    TYPE_BREAK,
+    ChunkHeader,
+    unpack_chunk_header,
+)
+from strew.transfer.limits import TokenBucket
+from strew.transfer.sending import ChunkSender, Outgoing
+from tests.transfer.ends import StoredChunk, header, socket_pair, until
+
+
+class Line:
+    """A sender, and the socket at which its bytes come out."""
+
+    def __init__(self, rate: float | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        self.near, self.far = socket_pair()
+        self.far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+        self.reports: list[tuple[int, bool]] = []
+        self.lost: list[str] = []
+        self.bucket = TokenBucket(rate, loop.time)
+        self.sender = ChunkSender(loop, self.near, self.bucket, self.report, self.lost.append)
+        self.out = b""
+
+    def report(self, header: ChunkHeader, done: bool) -> None:
+        self.reports.append((header.chunk, done))
+
+    def put(self, index: int, stored: StoredChunk, total: int | None = None) -> None:
+        size = sum(length for _, _, length in stored.spans) if total is None else total
+        self.sender.put(Outgoing(header(index, size), lambda: stored))
+
+    async def slices(self, count: int) -> list[tuple[ChunkHeader, bytes]]:
+        """The next frames that come out, their lengths checked by the codec."""
+        found = []
+        for _ in range(count):
+            head = unpack_chunk_header(await self._exactly(CHUNK_HEADER_BYTES))
+            found.append((head, await self._exactly(head.slice_bytes)))
+        return found
+
+    async def _exactly(self, count: int) -> bytes:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(5.0):
+            while len(self.out) < count:
+                piece = await loop.sock_recv(self.far, 1 << 20)
+                assert piece, "the connection ended"
+                self.out += piece
+        data, self.out = self.out[:count], self.out[count:]
+        return data
+
+    def close(self) -> None:
+        self.sender.close()
+        self.near.close()
+        self.far.close()
+
+
+@pytest.fixture
+async def line() -> AsyncIterator[Line]:
+    one = Line()
+    yield one
+    one.close()
+
+
+def noise(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 128 << 10, (128 << 10) + 1, SLICE_BYTES_MAX])
+async def test_a_chunk_of_one_slice_arrives_intact(line: Line, size: int) -> None:
+    stored = StoredChunk(noise(size))
+    line.put(4, stored)
+    [(head, data)] = await line.slices(1)
+    assert (head.chunk, head.offset, head.total) == (4, 0, size)
+    assert data == noise(size)
+    await until(lambda: line.reports == [(4, True)])
+    assert stored.closed == 1
+    assert line.sender.payload_bytes == size and not line.sender.busy
+
+
+async def test_a_large_chunk_arrives_in_slices(line: Line) -> None:
+    size = 3 * SLICE_BYTES_MAX + 5
+    line.put(1, StoredChunk(noise(size)))
+    found = await line.slices(4)
+    assert [head.offset for head, _ in found] == [n * SLICE_BYTES_MAX for n in range(4)]
+    assert b"".join(data for _, data in found) == noise(size)
+
+
+async def test_a_chunk_that_spans_files_arrives_as_one(line: Line) -> None:
+    line.put(1, StoredChunk(noise(400_000), cuts=(1, 2, 200_000, 399_999)))
+    [(head, data)] = await line.slices(1)
+    assert head.total == 400_000 and data == noise(400_000)
+
+
+async def test_chunks_leave_in_the_order_they_were_queued(line: Line) -> None:
+    for index in range(20):
+        line.put(index, StoredChunk(noise(5000 + index)))
+    found = await line.slices(20)
+    assert [head.chunk for head, _ in found] == list(range(20))
+    assert all(data == noise(5000 + n) for n, (_, data) in enumerate(found))
+    await until(lambda: len(line.reports) == 20)
+
+
+async def test_a_chunk_has_not_left_while_the_socket_is_full(line: Line) -> None:
+    """Nobody reads: what the kernel holds is bounded, and no chunk after it is begun."""
+    opened = []
+    for index in range(40):
+        stored = StoredChunk(noise(64 << 10))
+        line.sender.put(
+            Outgoing(header(index, 64 << 10), lambda s=stored, i=index: opened.append(i) or s)
+        )
+    await asyncio.sleep(0.05)
+    assert len(line.reports) < 12, "shallow: not all 40 of them are in the kernel"
+    assert len(opened) <= len(line.reports) + 1
+    await line.slices(40)
+    await until(lambda: len(line.reports) == 40)
+
+
+async def test_a_waiting_chunk_can_be_cancelled_and_a_running_one_not(line: Line) -> None:
+    for index in range(3):
+        line.put(index, StoredChunk(noise(4 << 20)))
+    assert line.sender.cancel(header(1, 0).swarm, 1)
+    assert not line.sender.cancel(header(0, 0).swarm, 0), "it has begun"
+    assert not line.sender.cancel(999, 2), "another swarm's"
+    found = await line.slices(16)
+    assert {head.chunk for head, _ in found} == {0, 2}
+    await until(lambda: len(line.reports) == 3)
+    assert sorted(line.reports) == [(0, True), (1, False), (2, True)]
+
+
+async def test_a_chunk_that_cannot_be_read_is_reported_and_the_next_one_sent(line: Line) -> None:
+    def gone() -> StoredChunk:
+        raise FileNotFoundError("somebody deleted it")
+
+    line.sender.put(Outgoing(header(1, 100), gone))
+    line.put(2, StoredChunk(b"next"))
+    [(head, data)] = await line.slices(1)
+    assert (head.chunk, data) == (2, b"next")
+    await until(lambda: sorted(line.reports) == [(1, False), (2, True)])
+
+
+@pytest.mark.parametrize("left", [0, 1000, 130 << 10, SLICE_BYTES_MAX, SLICE_BYTES_MAX + 7])
+async def test_a_file_that_shrinks_breaks_the_chunk_off_and_not_the_connection(
+    line: Line, left: int
+) -> None:
+    """The header promised a slice: it is filled, then the chunk is declared void."""
+    size = 2 * SLICE_BYTES_MAX
+    stored = StoredChunk(noise(size), before=b"")
+    os.truncate(stored.file.fileno(), left)
+    line.put(1, stored)
+    line.put(2, StoredChunk(b"next"))
+    promised = 2 if left >= SLICE_BYTES_MAX else 1
+    found = await line.slices(promised + 2)
+    assert b"".join(data for _, data in found[:promised])[:left] == noise(size)[:left]
+    assert (found[-2][0].kind, found[-2][0].chunk) == (TYPE_BREAK, 1)
+    assert (found[-1][0].chunk, found[-1][1]) == (2, b"next")
+    await until(lambda: sorted(line.reports) == [(1, False), (2, True)])
+    assert stored.closed == 1 and line.lost == []
+
+
+async def test_a_peer_that_is_gone_is_told_once() -> None:
+    line = Line()
+    line.far.close()
+    for index in range(4):
+        line.put(index, StoredChunk(noise(1 << 20)))
+    await until(lambda: line.lost)
+    line.close()
+    assert "sending failed" in line.lost[0]
+
+
+async def test_after_close_nothing_is_reported_and_files_are_shut() -> None:
+    line = Line()
+    running, waiting = StoredChunk(noise(4 << 20)), StoredChunk(noise(10))
+    line.put(1, running)
+    line.put(2, waiting)
+    line.sender.close()
+    line.sender.close()
+    await asyncio.sleep(0.02)
+    assert line.reports == [] and running.closed == 1 and waiting.closed == 0
+    line.close()
+
+
+async def test_the_rate_holds_by_the_buckets_own_counters() -> None:
+    """Bytes sent never exceed what the time waited allows: two quanta in advance at most."""
+    rate = 20e6
+    line = Line(rate)
+    started_s = asyncio.get_running_loop().time()
+    for index in range(30):
+        line.put(index, StoredChunk(noise(100_000)))
+    found = await line.slices(30)
+    assert all(data == noise(100_000) for _, data in found)
+    took_s = asyncio.get_running_loop().time() - started_s
+    assert line.sender.payload_bytes == 3_000_000
+    assert rate * took_s + 2 * line.bucket.quantum_bytes + (128 << 10) >= 3_000_000
+    assert line.bucket.waited_s >= 0.5 * 3_000_000 / rate
+    line.close()
