@@ -13,7 +13,8 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
-DEMO_ARGS ?=
+# With these and the set-up 'make demo' takes about a minute.
+DEMO_ARGS ?= --size 32M --rate 25M
 BENCH_ARGS ?=
 TEST_ARGS ?=
 

@@ -1,5 +1,6 @@
 """`strew demo`: spread a file over real processes on this machine, and compare the ways."""
 
+import os
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,7 +16,7 @@ from strew.demo import report
 from strew.demo.measure import Result
 from strew.demo.source import SourceFile
 from strew.demo.strategies import SERVERS_DEFAULT, STRATEGIES, Strategy
-from strew.demo.trial import Sight, Terms, demo_source, measured
+from strew.demo.trial import Sight, Terms, default_rate, demo_source, measured
 from strew.errors import IntegrityError, UsageError
 
 app = command_app(
@@ -36,7 +37,11 @@ async def demo(
         flag("--strategy", "How it is spread, or all ways in turn. [default: swarm]"),
     ] = "swarm",
     rate: Annotated[
-        Text, flag("--rate", "Each link's limit, both ways, or unlimited. [default: 100M]")
+        Text,
+        flag(
+            "--rate",
+            "Each link's limit, both ways, or unlimited. [default: 100M, or what the cores carry]",
+        ),
     ] = None,
     servers: Annotated[
         int,
@@ -60,7 +65,8 @@ async def demo(
 
 def _terms(nodes: int, size: str | None, rate: str | None, servers: int) -> Terms:
     """What was asked for; UsageError names the flag."""
-    terms = Terms(nodes=nodes, servers=servers)
+    cores = len(os.sched_getaffinity(0))
+    terms = Terms(nodes=nodes, servers=servers, rate_bytes_per_s=default_rate(nodes, cores))
     for name, text, read in (("size", size, parse_size), ("rate", rate, RATE_BOTH.read)):
         if text is not None:
             try:

@@ -27,7 +27,10 @@ Address = tuple[str, int]
 
 @dataclass(slots=True)
 class KnownPeer:
-    """An address that was named for an artifact. `id` is empty while only the address is known."""
+    """An address that was named for an artifact. `id` is empty while only the address is known.
+
+    `seed`: it was said to hold everything. `postponed`: it was due and there was no place.
+    """
 
     host: str
     port: int
@@ -37,6 +40,8 @@ class KnownPeer:
     named_s: float
     due_s: float
     failures: int = 0
+    seed: bool = False
+    postponed: bool = False
 
 
 @dataclass(slots=True)
@@ -55,17 +60,19 @@ class PeerBook:
         source: str,
         due_s: float,
         now: float,
+        seed: bool = False,
     ) -> None:
         """A source names an address; what is known of its failures stays."""
         peers = self.known.setdefault(swarm, {})
         entry = peers.get(address)
         if entry is None:
             if len(peers) < ADDRESSES_MAX:
-                peers[address] = KnownPeer(*address, peer, zone, source, now, due_s)
+                peers[address] = KnownPeer(*address, peer, zone, source, now, due_s, seed=seed)
             return
         if peer and entry.id != peer:
             entry.id, entry.failures, entry.due_s = peer, 0, due_s
         entry.named_s = now
+        entry.seed = entry.seed or seed
         entry.due_s = min(entry.due_s, due_s) if not entry.failures else entry.due_s
 
     def forget(self, swarm: int) -> None:
@@ -78,8 +85,15 @@ class PeerBook:
             for p in self.known.get(swarm, {}).values()
             if p.due_s <= now and self.banned_until_s.get(p.id, 0.0) <= now
         ]
-        ready.sort(key=lambda p: (p.failures, -p.named_s))
+        ready.sort(key=lambda p: (p.failures, not p.seed, -p.named_s))
         return ready
+
+    def resume(self, swarm: int, now: float) -> None:
+        """There are places again: what had to wait for one is due."""
+        for peer in self.known.get(swarm, {}).values():
+            if peer.postponed:
+                peer.postponed = False
+                peer.due_s = min(peer.due_s, now)
 
     def next_due_s(self, swarm: int) -> float | None:
         """When the next address becomes due; that of a banned peer not before its ban ends."""

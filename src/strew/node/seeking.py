@@ -49,6 +49,7 @@ class Seeker:
     def opened(self, key: int, sources: Sequence[tuple[str, int]], now: float) -> None:
         """The swarm is open; `sources` are addresses the user named."""
         self._expected.discard(key)
+        self.book.resume(key, now)
         for address in sources:
             self.book.learn(key, address, PeerId(""), "", "user", now, now)
 
@@ -76,7 +77,9 @@ class Seeker:
             at_once = not seeding and (peer.complete or self._me < peer.id)
             due_s = now if at_once else now + COURTESY_S
             address = (peer.host, peer.port)
-            self.book.learn(key, address, peer.id, peer.zone, "tracker", due_s, now)
+            self.book.learn(
+                key, address, peer.id, peer.zone, "tracker", due_s, now, seed=peer.complete
+            )
         if part is None or part.origin or not seeding:
             self.wanting.add(key)
         return True
@@ -118,6 +121,8 @@ class Seeker:
                 missing -= 1
                 self._dialling.add(address)
                 dials.append(Dial(*address))
+            else:
+                peer.postponed = address not in self._dialling
         return dials, found
 
     def _missing(self, key: int, part: Participation | None, linked: Collection[PeerId]) -> int:
