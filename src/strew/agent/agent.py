@@ -335,7 +335,7 @@ class Agent:
         self.tell(LinkUp(link.peer, link.host, link.port, link.zone, link.dialled))
 
     def link_lost(self, link: PeerLink, reason: str) -> None:
-        self._arrivals.link_lost(link.peer)
+        self._arrivals.give_up(link.peer)
         self.tell(LinkLost(link.peer, reason))
 
     def message_came(self, link: PeerLink, message: Wire) -> None:

@@ -50,8 +50,8 @@ class Arrivals:
         self._store = store
         self._by_peer: dict[PeerId, Arrival] = {}
 
-    def link_lost(self, peer: PeerId) -> None:
-        """What was arriving from the peer will not end; the node hears it from the lost link."""
+    def give_up(self, peer: PeerId) -> None:
+        """What was arriving from the peer will not end; told to the node by whoever ended it."""
         arrival = self._by_peer.pop(peer, None)
         if arrival is not None and arrival.writer is not None:
             self._agent.storing.submit(arrival.writer.abort, lambda result, error: None)
@@ -70,6 +70,7 @@ class Arrivals:
         actions = self._agent.node.handle(event, self._agent.now())
         wanted = not any(type(action) is Discard for action in actions)
         if wanted:
+            self.give_up(link.peer)  # a chunk it left unfinished, if any
             self._by_peer[link.peer] = Arrival(manifest.id, header.swarm, index)
         self._agent.carry_out(actions)
         return wanted

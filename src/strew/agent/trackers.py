@@ -14,7 +14,13 @@ from strew.agent.pinning import Pins
 from strew.announce.announcer import AnnounceAnswered, AnnounceFailed, Nudge, SendAnnounce
 from strew.announce.reference import follows
 from strew.content.reference import Address
-from strew.errors import IntegrityError, NotFoundError, StrewError, UnavailableError
+from strew.errors import (
+    DeniedError,
+    IntegrityError,
+    NotFoundError,
+    StrewError,
+    UnavailableError,
+)
 from strew.messages import swarm_key_of
 from strew.tracker.client import FeedEvent, TrackerClient
 from strew.tracker.reports import PublicationEvent
@@ -54,6 +60,10 @@ class Trackers:
         self._pins: Pins | None = None
         self._clients: dict[str, TrackerClient] = {}
         self._farewell: asyncio.Task[None] | None = None
+        self._denied_by: set[str] = set()
+        self._admitted = False
+        self.refused: asyncio.Future[DeniedError] = asyncio.get_running_loop().create_future()
+        """Set when all trackers have denied this node before any ever admitted it."""
 
     def add(self, address: tuple[str, int]) -> None:
         """The tracker in this very process, known once its port is open; before `start`."""
@@ -99,8 +109,17 @@ class Trackers:
         except StrewError as error:
             _log.info("announce failed", tracker=action.tracker, reason=error.message)
             self._agent.tell(AnnounceFailed(action.tracker, error.message))
+            if isinstance(error, DeniedError):
+                self._denied(action.tracker, error)
         else:
+            self._admitted = True
             self._agent.tell(AnnounceAnswered(action.tracker, handout))
+
+    def _denied(self, tracker: str, error: DeniedError) -> None:
+        self._denied_by.add(tracker)
+        by_all = self._denied_by.issuperset(self.names)
+        if by_all and not self._admitted and not self.refused.done():
+            self.refused.set_result(error)
 
     async def _listen(self, name: str) -> None:
         """Nudge the node whenever the tracker's catalogue moves, for ever."""

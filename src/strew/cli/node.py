@@ -1,7 +1,9 @@
 """`strew node`: the agent of a machine."""
 
 import asyncio
+import signal
 
+from strew.agent.agent import Agent
 from strew.agent.process import open_agent, peer_id_in
 from strew.agent.settings import Settings
 from strew.cli.call import command_app
@@ -68,12 +70,25 @@ async def node(
             name = agent.identity.node
             out.event("listening", host=address.host, port=address.port, node=name)
             out.note(_welcome(settings, address))
-            number = await until_signalled()
+            number = await _until_signalled_or_refused(agent)
     finally:
         await asyncio.to_thread(disk.close)
     out.note("stopped")
     out.result(node=name, port=address.port, transfers=transfers.done)
     return EXIT_BY_SIGNAL[number]
+
+
+async def _until_signalled_or_refused(agent: Agent) -> signal.Signals:
+    """Wait for the signal to end. DeniedError if the fleet does not let this machine in."""
+    signalled = asyncio.ensure_future(until_signalled())
+    try:
+        refused = agent.trackers.refused
+        await asyncio.wait((signalled, refused), return_when=asyncio.FIRST_COMPLETED)
+        if refused.done():
+            raise refused.result()
+        return signalled.result()
+    finally:
+        signalled.cancel()
 
 
 def _prepare(settings: Settings, out: Output) -> None:

@@ -143,13 +143,15 @@ class DiskStore:
                     f"{artifact} is not complete: {missing} chunks are missing",
                     hint="fetch them first",
                 )
+            in_place = copy.phase == "repairing"
             if copy.phase == "complete":
                 copy = self._copy_to_pending(copy)
             else:
                 install(copy)
             row = catalogue.index.get(artifact)
             catalogue.record_complete(copy, pinned=row is not None and row.pinned)
-            parts.remove_part(copy.root, artifact)
+            if not in_place:  # a `.part` is another's then: `strew verify --repair` beside a node
+                parts.remove_part(copy.root, artifact)
             return Path(copy.root)
 
     def abandon(self, artifact: ArtifactId) -> None:

@@ -46,6 +46,7 @@ class Neighbour:
         "quiet_until_s",
         "received_bytes",
         "received_pace",
+        "recheck_due_s",
         "renewed",
         "requested",
         "run",
@@ -96,6 +97,7 @@ class Neighbour:
         self.bad_chunks = 0
         self.stalls = 0
         self.duplicates = 0
+        self.recheck_due_s = 0.0
         self.received_bytes = 0
         self.sent_bytes = 0
 

@@ -22,6 +22,9 @@ times, and each member keeps a connection to every other."""
 ROOTS_MAX = 4
 """Groups that take turns as root: the origin keeps connections to no more than these."""
 
+ACQUAINTANCES_MAX = 2 * GROUP_MAX
+"""Machines one plan can make a node dial: its group and some twins."""
+
 MEMBERS_MAX = 10_000
 """Machines of a plan: its message stays under a control frame's 1 MiB."""
 
@@ -170,4 +173,4 @@ class PushView:
                 members = plan.groups[self._group_of[peer]]
                 known[peer] = members[self._position % len(members)]
         known.pop(self._me, None)
-        return tuple(known.values())
+        return tuple(known.values())[:ACQUAINTANCES_MAX]

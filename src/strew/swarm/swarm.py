@@ -71,6 +71,9 @@ PUSHING_S = 1.0
 BAN_BAD_S = 600.0
 """A neighbour that sent two bad chunks is not dealt with for this long."""
 
+RECHECK_EVERY_S = 0.5
+"""A neighbour's complaints about chunks are looked into at most so often."""
+
 DUPLICATES_MAX = 256
 """Unasked chunks we had already, from one neighbour in a row, before it is dropped."""
 
@@ -476,5 +479,8 @@ class Swarm:
             self._push.not_sent(event.peer, event.index)
 
     def _on_bad(self, neighbour: Neighbour, message: BadChunk, now: float) -> None:
+        if now < neighbour.recheck_due_s:
+            return  # nobody makes this node hash its disk without end
+        neighbour.recheck_due_s = now + RECHECK_EVERY_S
         if 0 <= message.index < len(self._state.lengths) and message.index in self._state.have:
             self._state.actions.append(Recheck(self.key, message.index))

@@ -209,6 +209,9 @@ class ChunkSender:
         assert current is not None and reader is not None
         if self._broken:
             return self._send_broken(current.header)
+        if self._span >= len(reader.spans):
+            self._break_off(current.header)  # the store has less of it than the manifest says
+            return 0
         fd, offset, length = reader.spans[self._span]
         wanted = min(length - self._span_done, self._slice_left)
         if self._bucket.limited:
