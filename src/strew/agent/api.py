@@ -59,8 +59,11 @@ class NodeApi:
         self._agent = agent
         self._tracker = tracker
         self._into = into
-        metrics = RequestMetrics(agent.metrics.registry)
-        self._gate = tracker.gate if tracker else Gate(agent.key, metrics, host_rule())
+        if tracker is not None:
+            self._gate = tracker.gate
+        else:
+            metrics = RequestMetrics(agent.metrics.registry)
+            self._gate = Gate(agent.key, metrics, host_rule())
         self._files = Files(agent)
 
     def table(self) -> list[Route]:

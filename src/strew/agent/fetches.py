@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,9 +80,7 @@ class Fetches:
             return
         transfer.task.cancel()
         self.close_artifact(artifact)
-        self._agent.storing.submit(
-            partial(self._store.abandon, artifact), lambda result, error: None
-        )
+        self._agent.spawn(asyncio.to_thread(self._store.abandon, artifact))
 
     def close_artifact(self, artifact: ArtifactId) -> None:
         """Leave its swarm; its data stays in the store."""

@@ -2,7 +2,7 @@
 
 The token is the artifact's read token, in the query (`token`, as `strew show REF --url` prints it)
 or as a bearer; a node's token opens everything. What is not here yet is refused with 503 and
-Retry-After while the artifact is being fetched.
+Retry-After.
 """
 
 from __future__ import annotations

@@ -78,7 +78,10 @@ LINKS_MAX = 512
 IDLE_LINKS_MAX = 64
 """Links kept although nobody lacks anything: a mesh that is up makes the next push quick."""
 
-EARLY_JOINS_MAX = 64
+EARLY_HAVE_BYTES_MAX = 128 << 10
+"""Longest bitfield kept for later: 2^20 chunks."""
+
+EARLY_JOINS_MAX = 16
 """Joins kept per peer for swarms this node is not in yet: it may be told of them a moment later."""
 
 REFRESH_S = 1.0
@@ -380,7 +383,7 @@ class Node:
         part = self.participations.get(join.swarm)
         if part is None:
             early = self._early.setdefault(peer, {})
-            if len(early) < EARLY_JOINS_MAX:
+            if len(early) < EARLY_JOINS_MAX and len(join.have) <= EARLY_HAVE_BYTES_MAX:
                 early[join.swarm] = join
             return
         if peer in self._links:

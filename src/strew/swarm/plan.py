@@ -132,6 +132,13 @@ class PushView:
             self._position = ids.index(self._me)
         return True
 
+    def forget(self) -> None:
+        """The plan's origin is gone; should it come back, it counts its versions anew."""
+        self._plan = None
+        self._group_of = {}
+        self._mine = None
+        self._position = 0
+
     def group_of(self, peer: PeerId) -> int:
         """The number of its group; 0 for a machine the plan does not have."""
         return self._group_of.get(peer, 0)

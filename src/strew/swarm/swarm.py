@@ -277,6 +277,8 @@ class Swarm:
         if 0 < neighbour.bad_chunks < BAD_CHUNKS_MAX:  # else it was banned
             self._liars[event.peer] = neighbour.bad_chunks
         self._push.owner_left(event.peer)
+        if neighbour.origin:
+            self._push.view.forget()
         state = self._state
         state.cancel_sends(neighbour)
         self._offers.neighbour_left(neighbour)
