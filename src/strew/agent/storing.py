@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import resource
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 SLOW_S = 0.01
-"""Work that took so long has waited for the disk."""
+"""Work that took so long, and gave up the processor of its own accord, has waited for the disk.
+On a machine whose cores are shared many a quick write is merely interrupted for as long."""
 
 THREADED_S = 5.0
 """After slow work everything goes to the thread for so long."""
@@ -49,8 +51,9 @@ class StoreThread:
             self._outstanding += 1
             self._work.put((work, done))
             return
+        waits = _waits()
         result, error = _attempt(work)
-        if self._loop.time() - now > SLOW_S:
+        if self._loop.time() - now > SLOW_S and _waits() > waits:
             self._threaded_until_s = now + THREADED_S
         done(result, error)
 
@@ -80,6 +83,11 @@ class StoreThread:
         """Finish what is queued, then end."""
         self._work.put(None)
         self._thread.join(timeout=10.0)
+
+
+def _waits() -> int:
+    """How often this thread has given up the processor to wait for something."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def _attempt(work: Work) -> tuple[Any, BaseException | None]:

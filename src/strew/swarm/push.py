@@ -173,6 +173,8 @@ class OwnerPush:
 
     def _pass_one(self, now: float) -> bool:
         """Start one send of layer 1, to an idle neighbour if there is one; False if none can."""
+        if not self._passing:
+            return False
         for depth_max in range(PIPELINE_MAX):
             for job in list(self._passing)[:LOOKAHEAD_MAX]:
                 started = self._pass_step(job, now, depth_max)

@@ -20,8 +20,11 @@ from strew.transfer.limits import TokenBucket, send_queue_bytes, shallow
 TURN_BYTES_MAX = 1 << 20
 """Sent in one turn of the event loop before others have theirs."""
 
-WITH_HEADER_BYTES_MAX = 128 << 10
-"""Payload that is copied to leave with its header; the rest goes by sendfile."""
+WHOLE_BYTES_MAX = 128 << 10
+"""A slice of no more is copied and leaves with its header in one call."""
+
+WITH_HEADER_BYTES = 16 << 10
+"""So much of a longer slice leaves with its header; the rest goes by sendfile, uncopied."""
 
 MEASURE_EVERY = 16
 """Chunks between two looks at the kernel's measurement of the connection."""
@@ -242,7 +245,9 @@ class ChunkSender:
     def _send_with_header(self, fd: int, offset: int, wanted: int) -> int:
         """The header and the payload's beginning in one call: a header alone would wake the
         receiver for 32 bytes, and small chunks go out whole. Returns payload bytes."""
-        payload = os.pread(fd, min(wanted, WITH_HEADER_BYTES_MAX), offset)
+        if wanted > WHOLE_BYTES_MAX:
+            wanted = WITH_HEADER_BYTES
+        payload = os.pread(fd, wanted, offset)
         count = self._sock.sendmsg((self._pending, payload))
         header_bytes = len(self._pending)
         self._pending = self._pending[count:]
