@@ -381,11 +381,16 @@ class Opened(Event, frozen=True, gc=False):
 
 
 class StateChanged(Event, frozen=True, gc=False):
-    """What becomes of an artifact here, as told to trackers: one of the holding states."""
+    """What becomes of an artifact here, as told to trackers: one of the holding states.
+
+    What is paused or has failed may be in no swarm: the counts say then what there is to tell.
+    """
 
     artifact: ArtifactId
     state: str
     reason: str = ""
+    have_chunks: int = 0
+    chunk_count: int = 0
 
 
 class Closed(Event, frozen=True, gc=False):

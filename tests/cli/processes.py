@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -33,24 +33,26 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return kept | paths | more
 
 
-def until(true: Callable[[], Any], what: str) -> Any:
+def until(true: Callable[[], Any], what: str, within_s: float = PATIENCE_S) -> Any:
     """Poll until `true` gives something; fails with `what` after a while."""
-    end_s = time.monotonic() + PATIENCE_S
+    end_s = time.monotonic() + within_s
     while time.monotonic() < end_s:
         value = true()
         if value:
             return value
         time.sleep(0.02)
-    raise AssertionError(f"waited {PATIENCE_S:.0f} s for {what}")
+    raise AssertionError(f"waited {within_s:.0f} s for {what}")
 
 
 class Running:
-    """A command that runs until it is stopped, with --json."""
+    """A command that runs until it is stopped, with --json. `wrapped` is put before it."""
 
-    def __init__(self, *words: str, env: dict[str, str], cwd: Path) -> None:
+    def __init__(
+        self, *words: str, env: dict[str, str], cwd: Path, wrapped: Sequence[str] = ()
+    ) -> None:
         self.events: Events = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "strew", *words, "--json"],
+            [*wrapped, sys.executable, "-m", "strew", *words, "--json"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -75,17 +77,21 @@ class Running:
         for line in self.process.stderr:
             self.errors += line
 
-    def event(self, kind: str, **fields: Any) -> dict[str, Any]:
+    def event(self, kind: str, *, within_s: float = PATIENCE_S, **fields: Any) -> dict[str, Any]:
         """The first event of that kind with those fields, once it is there."""
 
         def found() -> dict[str, Any] | None:
-            assert self.process.poll() is None or self.events, self.errors
+            ended = self.process.poll() is not None and not any(t.is_alive() for t in self._threads)
             for event in list(self.events):
                 if event["type"] == kind and fields.items() <= event.items():
                     return event
+            assert not ended, f"ended without event {kind} {fields}"
             return None
 
-        event = until(found, f"event {kind} {fields}, had {self.events} {self.errors}")
+        try:
+            event = until(found, f"event {kind} {fields}", within_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; had {self.events} {self.errors}") from None
         assert isinstance(event, dict)
         return event
 
@@ -96,15 +102,23 @@ class Running:
         try:
             code = self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
             raise
+        self._close()
+        return code
+
+    def kill(self) -> None:
+        """End it at once with SIGKILL, stopped or not; nothing of it is left but its files."""
+        self.process.kill()
+        self.process.wait()
+        self._close()
+
+    def _close(self) -> None:
         for thread in self._threads:
             thread.join(PATIENCE_S)
         for pipe in (self.process.stdout, self.process.stderr):
             if pipe is not None:
                 pipe.close()
-        return code
 
 
 class Done:

@@ -1,4 +1,4 @@
-"""The workplace of a fetch, and when a fetch gives up."""
+"""The scratch of a fetch, and when a fetch gives up."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from strew.agent.config import load
 from strew.agent.settings import Settings
 from strew.cli import fetching
-from strew.cli.fetching import Job, fetched, workplace
+from strew.cli.fetching import Job, fetched, scratch
 from strew.cli.output import Output
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
@@ -34,19 +34,19 @@ def manifest_of(path: Path) -> Manifest:
 def test_a_workplace_is_gone_after_success_and_the_same_after_a_failure(tmp_path: Path) -> None:
     settings = settings_in(tmp_path / "data")
     target = tmp_path / "app"
-    with pytest.raises(RuntimeError), workplace(settings, target, ARTIFACT) as first:
+    with pytest.raises(RuntimeError), scratch(settings, target, ARTIFACT) as first:
         raise RuntimeError
     assert first.is_dir()
-    with workplace(settings, target, ARTIFACT) as second:
+    with scratch(settings, target, ARTIFACT) as second:
         assert second == first
-        with workplace(settings, tmp_path / "other", ARTIFACT) as other:
+        with scratch(settings, tmp_path / "other", ARTIFACT) as other:
             assert other != first
     assert not list((tmp_path / "data" / "fetch").iterdir())
 
 
 def test_without_a_home_the_workplace_is_temporary() -> None:
     settings = load({}, environ={}).settings
-    with workplace(settings, None, ARTIFACT) as folder:
+    with scratch(settings, None, ARTIFACT) as folder:
         assert folder.is_dir()
     assert not folder.exists()
 

@@ -473,6 +473,28 @@ def test_a_state_that_changed_is_told_at_once_and_only_once() -> None:
     assert announces(table.play(StateChanged(FILE, "paused", "no space"))) == []
 
 
+def test_what_is_paused_or_failed_outside_of_a_swarm_is_told_until_it_opens_or_closes() -> None:
+    table = Table()
+    table.handed()
+    paused = StateChanged(FILE, "paused", "no space", 3, CHUNKS)
+    [sent] = announces(table.play(paused))
+    [holding] = sent.announce.holdings
+    assert (holding.state, holding.reason) == ("paused", "no space")
+    assert (holding.have_chunks, holding.chunk_count) == (3, CHUNKS)
+    table.handed()
+    assert announces(table.play(paused)) == []
+    [sent] = announces(table.opens())
+    assert [h.state for h in sent.announce.holdings] == ["fetching"]
+    table.handed()
+    table.play(Closed(FILE))
+    [sent] = announces(table.play(StateChanged(FILE, "failed", "refused", 0, CHUNKS)))
+    assert [h.state for h in sent.announce.holdings] == ["failed"]
+    table.handed()
+    table.play(Closed(FILE))
+    assert all(not s.announce.holdings for s in announces(table.wait(20.0)))
+    assert announces(table.play(StateChanged(FILE, "failed", "of nothing known"))) == []
+
+
 def test_leaving_is_told() -> None:
     table = Table()
     table.handed()

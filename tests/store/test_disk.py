@@ -65,6 +65,24 @@ def test_a_long_name_still_gets_a_part(
     assert os.listdir(into) == ["\u00e9" * 127]
 
 
+def test_a_repair_leaves_alone_what_another_process_fetches_to_the_same_place(
+    store: DiskStore, origin: MemoryStore, manifest: Manifest, into: Path, tmp_path: Path
+) -> None:
+    fetch(store, origin, manifest, into / "file")
+    with (into / "file").open("r+b") as file:
+        file.write(b"rot")
+    other = DiskStore(tmp_path / "other")
+    other.begin(manifest, into / "file")
+    store.recheck(manifest.id, 0)
+    store.repair_begin(manifest.id)
+    store.put(manifest.id, 0, origin.read(manifest.id, 0))
+    store.finish(manifest.id)
+    fetch(other, origin, manifest, into / "file")
+    other.close()
+    assert os.listdir(into) == ["file"]
+    assert (into / "file").read_bytes() == (tmp_path / "file").read_bytes()
+
+
 def test_a_second_store_on_the_folder(store: DiskStore) -> None:
     with pytest.raises(DiskError, match="in use by another strew"):
         DiskStore(store.folder)

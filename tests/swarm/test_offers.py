@@ -434,6 +434,17 @@ def test_a_liar_is_dropped_on_the_second_bad_chunk() -> None:
     assert board.drops == [("a", "sent two chunks with wrong digests", BAN_BAD_S)]
 
 
+def test_a_liar_that_leaves_and_comes_back_does_not_start_anew() -> None:
+    board = Board()
+    for bad in (1, 2):
+        board.joins("a", {bad})
+        board.offers("a")
+        board.begins("a", bad)
+        board.corrupts("a", bad)
+        board.leaves("a")
+    assert [name for name, _, _ in board.drops] == ["a"]
+
+
 def test_a_bad_chunk_is_not_asked_of_its_sender_again() -> None:
     board = Board()
     board.joins("a", {1})

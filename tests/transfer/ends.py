@@ -27,7 +27,7 @@ WITHIN_S = 5.0
 async def until(true: Callable[[], object]) -> None:
     """Let the loop run until something holds; fails after some seconds."""
     async with asyncio.timeout(WITHIN_S):
-        while not true():  # noqa: ASYNC110 (nobody to set an event: what is waited for is state)
+        while not true():
             await asyncio.sleep(0.001)
 
 

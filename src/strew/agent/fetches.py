@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,7 +137,7 @@ class Fetches:
             transfer.end(path, None)
             self._agent.metrics.transfer_done(transfer)
         except StrewError as error:
-            self._agent.tell(StateChanged(transfer.artifact, "failed", error.message))
+            self._tell_state(transfer, "failed", error.message)
             _log.warning("transfer failed", artifact=transfer.artifact, reason=str(error))
             transfer.end(None, error)
         except asyncio.CancelledError:
@@ -189,8 +190,16 @@ class Fetches:
         transfer.stage = "paused"
         transfer.reason = error.message
         transfer.disk_failed = error
-        self._agent.tell(StateChanged(transfer.artifact, "paused", error.message))
+        self._tell_state(transfer, "paused", error.message)
         _log.warning("paused", artifact=transfer.artifact, reason=str(error))
+
+    def _tell_state(self, transfer: Transfer, state: str, reason: str) -> None:
+        """Tell the fleet of a transfer that does not go on, whether it is in the swarm or not."""
+        count = transfer.manifest.chunk_count if transfer.manifest is not None else 0
+        have = 0
+        with contextlib.suppress(StrewError):  # the store may not have heard of it
+            have = self._store.bitfield(transfer.artifact).count
+        self._agent.tell(StateChanged(transfer.artifact, state, reason, have, count))
 
     def _forget_replaced(self) -> None:
         """Leave the swarms of artifacts whose place a newer version has taken."""

@@ -34,7 +34,7 @@ NO_PEER_S = 30.0
 started announces within seconds, one that restarts within its lease."""
 
 _NAME_CHARS_MAX = 40
-"""Of the target's name in its workplace's name; the digest behind it tells them apart."""
+"""Of the target's name in the name of its scratch folder; the digest behind it tells them apart."""
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ class Fetched(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to fetch, to where (None: into the workplace), and whom to ask.
+    """What to fetch, to where (None: into the scratch folder), and whom to ask.
 
     With `sources` nobody else is asked.
     """
@@ -71,7 +71,7 @@ async def fetched(job: Job, out: Output) -> AsyncIterator[Fetched]:
 
     UnavailableError if no peer is found for a while, IntegrityError if those found lie, DiskError.
     """
-    with workplace(job.settings, job.target, job.manifest.id) as folder:
+    with scratch(job.settings, job.target, job.manifest.id) as folder:
         store = await asyncio.to_thread(DiskStore, folder)
         try:
             _abandon_others(store, job.manifest.id)
@@ -105,7 +105,7 @@ async def fetched(job: Job, out: Output) -> AsyncIterator[Fetched]:
 
 
 @contextmanager
-def workplace(settings: Settings, target: Path | None, artifact: ArtifactId) -> Iterator[Path]:
+def scratch(settings: Settings, target: Path | None, artifact: ArtifactId) -> Iterator[Path]:
     """A folder for the store of one fetch, the same each time for the same target.
 
     It is removed when all went well. After a failure it stays for the next try: it remembers what

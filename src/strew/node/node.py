@@ -24,6 +24,7 @@ from strew.announce.protocol import (
     WANTS_MAX,
     Announce,
     Handout,
+    Holding,
     Peer,
     Publication,
 )
@@ -65,7 +66,7 @@ from strew.messages import (
     Tick,
     swarm_key_of,
 )
-from strew.node.participation import Participation
+from strew.node.participation import Participation, holding_aside
 from strew.node.peers import PeerBook
 from strew.node.seeking import NEIGHBOURS_DEFAULT, Seeker
 from strew.swarm.offers import CREDIT_DEFAULT, STALL_DEFAULT_S
@@ -133,6 +134,7 @@ class Node:
         self.me = me
         self.zone = zone
         self.participations: dict[int, Participation] = {}
+        self._aside: dict[int, Holding] = {}  # paused or failed, in no swarm meanwhile
         self._dice = dice
         self._port = port
         self._host = host
@@ -284,6 +286,7 @@ class Node:
     def _on_opened(self, event: Opened, now: float) -> None:
         key = swarm_key_of(event.artifact)
         self._leave(key, now)
+        self._aside.pop(key, None)
         swarm = Swarm(
             key,
             self.me,
@@ -314,17 +317,22 @@ class Node:
         self._announce(now, urgent=event.origin or (alone and not event.only_sources))
 
     def _on_state(self, event: StateChanged, now: float) -> None:
-        part = self.participations.get(swarm_key_of(event.artifact))
-        if part is None or (part.state, part.reason) == (event.state, event.reason):
+        key = swarm_key_of(event.artifact)
+        part = self.participations.get(key)
+        if part is None:
+            told = holding_aside(event)
+            if told is None or told == self._aside.get(key):
+                return
+            self._aside[key] = told
+        elif (part.state, part.reason) == (event.state, event.reason):
             return
-        assert event.state in ("seeding", "fetching", "paused", "failed")
-        part.state = event.state  # type: ignore[assignment]
-        part.reason = event.reason
+        else:
+            part.enter(event)
         self._announce(now, urgent=True)
 
     def _on_closed(self, event: Closed, now: float) -> None:
         key = swarm_key_of(event.artifact)
-        if self._leave(key, now):
+        if self._leave(key, now) or self._aside.pop(key, None) is not None:
             self._seeker.closed(key)
             self._announce(now, urgent=False)
 
@@ -483,7 +491,7 @@ class Node:
             zone=self.zone,
             host=self._host,
             follows=self._follows,
-            holdings=tuple(p.holding() for p in parts),
+            holdings=(*self._aside.values(), *(p.holding() for p in parts))[-HOLDINGS_MAX:],
             wants=tuple(p.artifact for p in parts if p.wants_peers(now))[-WANTS_MAX:],
             leaving=leaving,
         )

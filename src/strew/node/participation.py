@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from strew.announce.protocol import Holding, HoldingState
 from strew.content.bitfield import Bitfield
-from strew.messages import Have, Join, Opened, PeerId
+from strew.messages import Have, Join, Opened, PeerId, StateChanged
 from strew.swarm.haves import INDEXES_MAX
 from strew.swarm.swarm import Swarm
+
+REASON_CHARS_MAX = 256
+"""Of why it paused or failed: one line in a table."""
 
 WANTED_S = 600.0
 """An origin asks for its followers for so long after it published; later ones find it."""
@@ -27,6 +30,11 @@ class Participation:
         """Whom this node told that it takes part, and what it had then, as a bit set."""
         self._wanted_until_s = now + WANTED_S
 
+    def enter(self, event: StateChanged) -> None:
+        """What the agent says has become of it."""
+        self.state = state_of(event)
+        self.reason = event.reason
+
     def wants_peers(self, now: float) -> bool:
         """Whether trackers are to name peers of this swarm."""
         if self.only_sources:
@@ -41,7 +49,7 @@ class Participation:
             chunk_count=self.chunk_count,
             state=self.state,
             origin=self.origin,
-            reason=self.reason[:256],
+            reason=self.reason[:REASON_CHARS_MAX],
             **self.swarm.traffic(),
         )
 
@@ -67,3 +75,22 @@ class Participation:
             self.origin,
             self.swarm.fit,
         )
+
+
+def holding_aside(event: StateChanged) -> Holding | None:
+    """What trackers are told of an artifact that is in no swarm; None if there is nothing to."""
+    if event.chunk_count == 0:
+        return None
+    return Holding(
+        artifact=event.artifact,
+        have_chunks=event.have_chunks,
+        chunk_count=event.chunk_count,
+        state=state_of(event),
+        reason=event.reason[:REASON_CHARS_MAX],
+    )
+
+
+def state_of(event: StateChanged) -> HoldingState:
+    """The event's state, checked."""
+    assert event.state in ("seeding", "fetching", "paused", "failed")
+    return event.state  # type: ignore[return-value]
