@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from strew.transfer.port import Port
 from tests.cli.processes import Done, Running, call, environment, run, until
 
 SIZE_BYTES = 3_000_000
@@ -283,6 +284,21 @@ def test_a_rollback_is_a_new_version_like_any_other(own_fleet: Fleet) -> None:
         words = ("push", "app", f"app:{tag}", "--wait", "--deadline", "15s")
         assert fleet.json(*words)["nodes_done"] == 1
         assert same_content(tmp_path / "one/app", tmp_path / "app")
+
+
+def test_a_push_from_behind_a_firewall_goes_over_the_connection_it_makes(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listen = Port.listen
+
+    async def listen_in_vain(port: Port, *where: Any, **how: Any) -> None:
+        await listen(port, *where, **how)
+        assert port._server is not None
+        port._server.close()
+
+    monkeypatch.setattr(Port, "listen", listen_in_vain)
+    (fleet.folder / "walled").write_bytes(random.Random(7).randbytes(300_000))
+    assert fleet.json("push", "walled", "walled:1")["new_bytes"] == 300_000
 
 
 def test_get_stays_until_it_is_told_to_end(fleet: Fleet, published: dict[str, Any]) -> None:

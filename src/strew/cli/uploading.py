@@ -23,6 +23,7 @@ from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
 from strew.content.reference import Name
 from strew.errors import DiskError, IntegrityError, NotFoundError, StrewError, UnavailableError
+from strew.messages import Dial
 from strew.store.disk import DiskStore
 
 POLL_FIRST_S = 0.01
@@ -87,6 +88,8 @@ async def upload(settings: Settings, client: NodeClient, source: Source, out: Ou
             settings, source.store, key, trackers=(client.address,), announces=False
         ) as agent:
             report = await client.upload(manifest, agent.address[1])
+            # the origin dials back; where a firewall forbids that, it fetches over this connection
+            agent.carry_out([Dial(*client.address)])
             return (await _followed(client, manifest, report, progress)).fetched_bytes
     finally:
         progress.close()
@@ -128,8 +131,8 @@ def _stalled(client: NodeClient, report: TransferReport) -> StrewError:
             f"origin {client.address} received nothing for {STALLED_S:.0f} s", hint="try again"
         )
     return UnavailableError(
-        f"origin {client.address} cannot connect back to this machine",
-        hint="open this machine's firewall for it, or push on the origin's machine",
+        f"origin {client.address} and this machine cannot connect to each other",
+        hint="is its port open to this machine for other things than HTTP?",
     )
 
 
