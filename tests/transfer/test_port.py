@@ -162,7 +162,12 @@ async def test_a_server_of_something_else_is_no_peer() -> None:
 
 async def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(port_module, "DIAL_S", 0.1)
-    server = await asyncio.start_server(lambda r, w: asyncio.sleep(60), "127.0.0.1", 0)
+    kept = []  # a writer that nobody holds closes its connection from Python 3.13 on
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        kept.append(writer)
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
     low = await Station(LOW).listen()
     with pytest.raises(UnavailableError, match="did not answer"):
         await low.port.dial("127.0.0.1", server.sockets[0].getsockname()[1])
