@@ -1,4 +1,4 @@
-"""The scratch of a fetch, and when a fetch gives up."""
+"""The scratch folder of a fetch, and when a fetch gives up."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def manifest_of(path: Path) -> Manifest:
         store.close()
 
 
-def test_a_workplace_is_gone_after_success_and_the_same_after_a_failure(tmp_path: Path) -> None:
+def test_a_scratch_folder_is_gone_after_success_and_the_same_after_a_failure(tmp_path: Path) -> None:
     settings = settings_in(tmp_path / "data")
     target = tmp_path / "app"
     with pytest.raises(RuntimeError), scratch(settings, target, ARTIFACT) as first:
@@ -44,7 +44,7 @@ def test_a_workplace_is_gone_after_success_and_the_same_after_a_failure(tmp_path
     assert not list((tmp_path / "data" / "fetch").iterdir())
 
 
-def test_without_a_home_the_workplace_is_temporary() -> None:
+def test_without_a_home_the_scratch_folder_is_temporary() -> None:
     settings = load({}, environ={}).settings
     with scratch(settings, None, ARTIFACT) as folder:
         assert folder.is_dir()
