@@ -31,7 +31,7 @@ def manifest_of(path: Path) -> Manifest:
         store.close()
 
 
-def test_a_scratch_folder_is_gone_after_success_and_the_same_after_a_failure(tmp_path: Path) -> None:
+def test_a_scratch_folder_goes_after_success_and_stays_after_a_failure(tmp_path: Path) -> None:
     settings = settings_in(tmp_path / "data")
     target = tmp_path / "app"
     with pytest.raises(RuntimeError), scratch(settings, target, ARTIFACT) as first:
