@@ -21,7 +21,6 @@ from strew.codec import (
     Hello,
     decode,
     decode_hello,
-    describe,
     encode,
     encode_hello,
     frame,
@@ -147,10 +146,6 @@ def test_the_largest_messages_fit_into_a_frame() -> None:
 
 def encode_fits(message: Wire) -> None:
     assert len(encode(message)) <= CONTROL_FRAME_BYTES_MAX
-
-
-def test_describe_names_the_message() -> None:
-    assert describe(Request(1, 2)) == {"type": "Request", "swarm": 1, "index": 2}
 
 
 # --- frames -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -218,8 +218,3 @@ class FrameReader:
         data = bytes(self._buffer)
         self._buffer.clear()
         return data
-
-
-def describe(message: Wire) -> dict[str, Any]:
-    """A message as plain data, for logs and tests."""
-    return {"type": type(message).__name__, **msgspec.structs.asdict(message)}

@@ -165,10 +165,6 @@ class PeerLink:
         if self._sender is not None and not self.closed:
             self._sender.cancel(swarm, index)
 
-    @property
-    def payload_sent_bytes(self) -> int:
-        return self._sender.payload_bytes if self._sender else 0
-
     # --- in (ChunkSink) --------------------------------------------------------------------------
 
     def chunk_begins(self, header: ChunkHeader) -> bool:
