@@ -50,7 +50,8 @@ class Fetches:
 
     def _open(self, manifest: Manifest, have: Bitfield, *, origin: bool = False) -> None:
         self._agent.manifests[swarm_key_of(manifest.id)] = manifest
-        transfer = self.transfers.get(manifest.id)
+        # sources matter to a fetch; who is complete, an origin above all, deals with everybody
+        transfer = None if have.complete else self.transfers.get(manifest.id)
         self._agent.tell(
             Opened(
                 manifest.id,

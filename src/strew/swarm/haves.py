@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from strew.messages import Have
-from strew.swarm.state import SwarmState
+from strew.swarm.state import FEW_CHUNKS, SwarmState
 
 BATCH_S = 0.1
 """Haves are gathered for so long: at 24 neighbours more often would cost more than the chunks."""
@@ -14,9 +14,6 @@ BATCH_MAX = 64
 TO_SEED_S = 1.0
 """A complete neighbour needs no haves; it hears now and then, so that it stops offering and an
 origin sees that its chunks spread."""
-
-FEW_CHUNKS = 16
-"""An artifact of so few chunks is announced at once: there is nothing to gather."""
 
 INDEXES_MAX = 8192
 """Chunks named in one message: 40 kB at most."""

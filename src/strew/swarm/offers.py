@@ -251,7 +251,7 @@ class Offers:
         else:
             self.renew(sender, now)
 
-    def _withdraw(self, index: int, but: Neighbour) -> None:
+    def _withdraw(self, index: int, but: Neighbour | None) -> None:
         """Nobody else need send this chunk."""
         state = self._state
         if index not in self._sources:
@@ -274,16 +274,9 @@ class Offers:
                 if self._receive_pace_s_per_byte == 0.0:
                     self._receive_pace_s_per_byte = pace
                 self._receive_pace_s_per_byte += 0.1 * (pace - self._receive_pace_s_per_byte)
-        self._withdraw_all(index)
+        self._withdraw(index, None)
         state.in_flight &= ~(1 << index)
         self._urgent &= ~(1 << index)
-
-    def _withdraw_all(self, index: int) -> None:
-        if index in self._sources:
-            for neighbour in self._state.neighbours.values():
-                if neighbour.requested.pop(index, None) is not None:
-                    self._state.tell(neighbour, Cancel(self._state.key, index))
-            self._sources.pop(index, None)
 
     def failed(self, sender: Neighbour, index: int) -> None:
         """What was arriving will not be kept."""

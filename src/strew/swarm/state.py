@@ -21,6 +21,9 @@ SETTLE_S = 0.15
 GRACE_MAX_S = 3.0
 """Even when pushes are slow a hole is asked for after so long."""
 
+FEW_CHUNKS = 16
+"""An artifact of so few chunks is over in a moment: nothing is gathered, and little waited for."""
+
 GRACE_FIRST_S = 0.4
 """Before any push was timed."""
 
@@ -78,7 +81,7 @@ class SwarmState:
         self.mates_held = 0
         # pace and age
         self.send_pace_s_per_byte = 0.0
-        self.grace_s = GRACE_FIRST_S if len(lengths) > 16 else GRACE_MIN_S
+        self.grace_s = GRACE_FIRST_S if len(lengths) > FEW_CHUNKS else GRACE_MIN_S
         self.pushing_until_s = 0.0
         self._births: deque[tuple[float, int]] = deque()
         self._ripe: deque[tuple[float, int]] = deque()
