@@ -22,7 +22,7 @@ from strew.agent.agent import Agent
 from strew.agent.files import Files
 from strew.agent.transfer import Transfer
 from strew.content.digest import ArtifactId, parse_artifact_id
-from strew.content.manifest import Manifest
+from strew.content.manifest import MANIFEST_BYTES_MAX, Manifest
 from strew.errors import NotFoundError, UsageError
 from strew.fleet import Role
 from strew.tracker.gate import Gate, RequestMetrics, Route, body_of, host_rule
@@ -34,8 +34,6 @@ PUBLISH = frozenset((Role.PUBLISH,))
 
 REQUEST_BYTES_MAX = 64 << 10
 """Largest control request: a fetch with its list of sources."""
-
-MANIFEST_BYTES_MAX = 16 << 20
 
 
 class FetchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
