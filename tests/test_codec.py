@@ -42,10 +42,12 @@ from strew.messages import (
     PlanMember,
     Renew,
     Request,
+    Unfit,
     Wire,
 )
 from strew.swarm.haves import INDEXES_MAX
-from strew.swarm.plan import MEMBERS_MAX
+from strew.swarm.plan import GROUP_MIN, MEMBERS_MAX
+from strew.swarm.planning import UNFIT_MAX
 
 key = st.integers(0, (1 << 64) - 1)
 index = st.integers(0, (1 << 32) - 1)
@@ -57,7 +59,17 @@ messages = st.one_of(
     *(st.builds(kind, key) for kind in (Leave, Offer, Close)),
     *(st.builds(kind, key, index) for kind in (Request, Renew, Nack, Cancel, BadChunk)),
     *(st.builds(kind, key, indexes) for kind in (Have, Passed)),
-    st.builds(Plan, key, index, st.text(), indexes, st.lists(st.lists(members, max_size=4))),
+    st.builds(
+        Plan,
+        key,
+        index,
+        st.text(),
+        st.integers(0, 64),
+        st.lists(st.lists(members, max_size=4), max_size=4),
+        st.integers(-1, 4),
+        st.integers(-1, 4),
+    ),
+    st.builds(Unfit, key, st.lists(st.text(max_size=40), max_size=16)),
 )
 
 
@@ -138,8 +150,9 @@ def test_no_bytes_raise_anything_but_protocol_errors(kind: int, body: bytes) -> 
 
 def test_the_largest_messages_fit_into_a_frame() -> None:
     member = PlanMember("f" * 32, "255.255.255.255", 65535)
-    groups = [[member] * 24] * (MEMBERS_MAX // 24)
-    encode_fits(Plan((1 << 64) - 1, 1 << 40, "f" * 32, [0, 1, 2, 3], groups))
+    groups = [[member] * GROUP_MIN] * (MEMBERS_MAX // GROUP_MIN)
+    encode_fits(Plan((1 << 64) - 1, 1 << 40, "f" * 32, 20, groups, len(groups) - 1, MEMBERS_MAX))
+    encode_fits(Unfit((1 << 64) - 1, ["f" * 32] * UNFIT_MAX))
     encode_fits(Have((1 << 64) - 1, [1 << 20] * INDEXES_MAX))
     encode_fits(Join((1 << 64) - 1, "blake3:" + "f" * 64, bytes((1 << 20) // 8 + 1), 1 << 20, "z"))
 

@@ -282,6 +282,35 @@ def test_forty_machines_in_two_zones_cross_the_boundary_about_once_a_chunk() -> 
     assert there.world.crossed["b", "a"] <= 1.3 * there.chunks
 
 
+def striped(seed: int, count: int, chunks: int) -> Crowd:
+    """One zone too large for a star; the origin knows everybody, machines a random few."""
+    world = World(seed, chunks)
+    origin = world.add(0, RATE, origin=True)
+    nodes = [world.add(i + 1, RATE) for i in range(count)]
+    for node in nodes:
+        world.connect(origin, node)
+        for other in world.dice.sample(nodes, 3):
+            world.connect(node, other)
+    world.name_members(origin)
+    return Crowd(world, origin, nodes, chunks)
+
+
+def test_a_striped_group_is_done_near_the_bound() -> None:
+    there = striped(1, 40, 600)
+    assert there.run(3.0) <= 1.2
+    assert there.origin_ratio <= 1.02
+    assert there.duplicate_ratio <= 0.02
+
+
+@pytest.mark.parametrize("places", [(0,), (8, 9), (0, 1, 8, 39)])
+def test_a_striped_group_survives_its_entries_and_inner_nodes(places: tuple[int, ...]) -> None:
+    there = striped(2, 40, 600)
+    for place in places:
+        there.world.at(0.3 * there.bound_s, there.world.kill, there.nodes[place])
+    assert there.run(4.0) <= 1.5
+    assert there.origin_ratio <= 1.2
+
+
 def test_the_same_seed_gives_the_same_course() -> None:
     def course() -> tuple[float, list[int]]:
         there = crowd(7, 5, 200, late={4: 0.3})

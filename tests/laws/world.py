@@ -175,7 +175,7 @@ class World:
         assert have & node.had == node.had, f"{node.id} lost a chunk; seed {self.seed}"
         node.had = have
         slots = node.slots
-        assert 0 <= slots.used <= slots.limit, f"{slots.used} slots used; seed {self.seed}"
+        assert slots.free >= 0 and slots.free_to_push >= 0, f"slots; seed {self.seed}"
         assert 0 <= slots.detached <= slots.limit * DETACHED_MAX_RATIO
 
     def over(self, link: tuple[PeerId, PeerId], number: int | None, what: Any, *args: Any) -> None:
