@@ -1,0 +1,270 @@
+"""Fleet: an origin with its tracker and N machines in a virtual network, from publish to the last.
+
+Before the clock starts every machine has joined: it announced itself and follows the name. Time
+counts from the moment of the publication, and what each machine then needs (the news, its announce,
+the manifest, its connections) takes its time.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from strew.announce.announcer import Nudge
+from strew.announce.records import ArtifactFacts
+from strew.announce.registry import spread_of
+from strew.content.bitfield import Bitfield
+from strew.content.digest import ArtifactId
+from strew.messages import Opened, PeerId, Plan, StateChanged
+from strew.node import Node, Obtain, Published
+from strew.node.seeking import NEIGHBOURS_DEFAULT
+from strew.sim.checkers import Laws
+from strew.sim.network import Host, Network
+from strew.sim.peers import DONE, SENT, SimPeer
+from strew.sim.tracker import ADDRESS, EPOCH_S, FEED_S, SimTracker
+from strew.sim.world import World
+from strew.swarm.slots import SLOTS_DEFAULT
+
+ARTIFACT = ArtifactId("blake3:" + "5" * 64)
+REFERENCE = "sim:input"
+PORT = 7301
+
+OPEN_S = 0.003
+"""A store opens an artifact: the part file, its index."""
+
+ASK_S = 0.002
+"""One HTTP request and its answer's head, both ends."""
+
+FINISH_S = 0.01
+"""From the last chunk to the visible file: what of fsync early writeback has left, and a rename."""
+
+MANIFEST_BYTES_PER_CHUNK = 36
+MEMBER_BYTES = 58
+"""One machine in a plan: its id, address and port in msgpack."""
+
+CHUNK_SPREAD = 0.5
+"""Content-defined chunks differ in length: evenly by so much of the average either way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What is simulated. Rates are payload bytes/s both ways; ratios are of `rate_bytes_per_s`."""
+
+    nodes: int = 200
+    size_bytes: int = 10**9
+    chunks: int = 1000
+    rate_bytes_per_s: float = 125e6
+    origin_ratio: float = 1.0
+    latency_s: float = 0.0001
+    seed: int = 1
+    racks: int = 1
+    rack_ratio: float = 4.0
+    """How many times more the machines of a rack could send than its link to the core carries."""
+    slots: int = SLOTS_DEFAULT
+    neighbours: int = NEIGHBOURS_DEFAULT
+    limit_s: float = 0.0
+    """Virtual seconds until a run is given up; 0 for what a single server would need."""
+
+
+@dataclass
+class Machine:
+    """What one machine is to be, beside the terms: set by scenarios before the fleet is made."""
+
+    up_ratio: float = 1.0
+    down_ratio: float = 1.0
+    starts_s: float = 0.0
+    rack: int = 0
+    liar: bool = False
+    stalled: bool = False
+
+
+@dataclass
+class Fleet:
+    """Made with its machines; `spread` publishes and lets time pass until all are done."""
+
+    terms: Terms
+    machines: Sequence[Machine] = ()
+    done: int = 0
+    sent_by_origin_bytes: float = 0.0
+    publication_s: float = 0.0
+    on_done: Callable[[SimPeer], None] | None = None
+    peers: list[SimPeer] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        terms = self.terms
+        self.world = World(terms.seed)
+        self.laws = Laws(terms.seed)
+        rate = terms.rate_bytes_per_s
+        machines = self.machines or [
+            Machine(rack=number % terms.racks) for number in range(terms.nodes)
+        ]
+        self.machines = machines
+        rack_rate = None
+        if terms.racks > 1:
+            rack_rate = rate * terms.nodes / terms.racks / terms.rack_ratio
+        self.network = Network(
+            self.world, terms.latency_s, racks=terms.racks, rack_bytes_per_s=rack_rate
+        )
+        self.lengths = chunk_lengths(terms.size_bytes, terms.chunks, self.world.dice)
+        self._by_address: dict[tuple[str, int], SimPeer] = {}
+        self._plan_bytes: dict[int, int] = {}
+        up = rate * terms.origin_ratio
+        self.origin = self._peer(self.network.host(up, up, 0), 0, terms)
+        self.tracker = SimTracker(self.world, self.network, self.origin.host)
+        self.tracker.own(self.origin)
+        for machine in machines:
+            host = self.network.host(
+                rate * machine.up_ratio, rate * machine.down_ratio, machine.rack
+            )
+            peer = self._peer(host, machine.rack, terms)
+            peer.liar, peer.stalled = machine.liar, machine.stalled
+            peer.started_s = machine.starts_s
+            self.peers.append(peer)
+        self.wanted = sum(not (m.liar or m.stalled) for m in machines)
+
+    def _peer(self, host: Host, rack: int, terms: Terms) -> SimPeer:
+        number = host.number
+        address = (f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", PORT)
+        node = Node(
+            PeerId(f"{self.world.dice.getrandbits(128):032x}"),
+            random.Random(self.world.dice.getrandbits(64)),
+            0.0,
+            zone=f"rack{rack}" if terms.racks > 1 else "",
+            port=PORT,
+            host=address[0],
+            follows=("sim:*",),
+            trackers=(ADDRESS,),
+            slots=terms.slots,
+            neighbours=terms.neighbours,
+            limited=number != 0,
+        )
+        peer = SimPeer(self, node, host, address)
+        self._by_address[address] = peer
+        return peer
+
+    # --- the course ------------------------------------------------------------------------------
+
+    def spread(self) -> None:
+        """Publish at time 0 and run until everybody who can be is done."""
+        for peer in (self.origin, *self.peers):
+            if peer.started_s <= 0.0:
+                self._arrive(peer)
+            else:
+                self.world.at(peer.started_s, self._arrive, peer)
+        self._open(self.origin, Bitfield.full(len(self.lengths)), origin=True)
+        facts = ArtifactFacts(
+            ARTIFACT,
+            "input",
+            False,
+            self.terms.size_bytes,
+            len(self.lengths),
+            self.manifest_bytes,
+            EPOCH_S,
+        )
+        publication = self.tracker.publish(REFERENCE, facts)
+        self.origin.tell(Nudge())
+        told = [p for p in self.peers if p.started_s <= 0.0]
+        spread_s = spread_of(len(told) + 1)
+        self.world.dice.shuffle(told)
+        for place, peer in enumerate(told):
+            heard_s = self.network.latency_s + place * FEED_S
+            self.world.at(heard_s, peer.tell, Published(publication, spread_s))
+        limit_s = self.terms.limit_s or 60.0 + 2.0 * self.terms.nodes * self.terms.size_bytes / (
+            self.terms.rate_bytes_per_s * min(1.0, self.terms.origin_ratio)
+        )
+        self.world.run(self._finished, limit_s)
+
+    def _finished(self) -> bool:
+        return self.done >= self.wanted
+
+    def _arrive(self, peer: SimPeer) -> None:
+        """It announces itself; before the clock starts, that has taken no time."""
+        peer.carry_out(peer.node.join_fleet(self.world.now))
+
+    def obtain(self, peer: SimPeer, action: Obtain) -> None:
+        """A node heard of the artifact: its manifest comes from a peer, or from the tracker."""
+        if peer.obtaining or peer.node.participations:
+            return
+        peer.obtaining = True
+        holder = self.at_address(*action.holder) if action.holder else None
+        host = holder.host if holder is not None else self.origin.host
+        asked_s = self.network.control_delay_s(peer.host, host, MANIFEST_BYTES_PER_CHUNK)
+        self.world.at(self.world.now + asked_s + ASK_S, self._send_manifest, host, peer)
+
+    def _send_manifest(self, host: Host, peer: SimPeer) -> None:
+        self.network.start(
+            host,
+            peer.host,
+            self.manifest_bytes,
+            lambda flow: self.world.at(
+                self.world.now + self.network.latency_s + OPEN_S,
+                self._open,
+                peer,
+                Bitfield(len(self.lengths)),
+            ),
+        )
+
+    def _open(self, peer: SimPeer, have: Bitfield, *, origin: bool = False) -> None:
+        peer.tell(Opened(ARTIFACT, self.lengths, have, origin))
+
+    def completed(self, peer: SimPeer) -> None:
+        """Every chunk of it is there."""
+        self.world.at(self.world.now + FINISH_S, self._visible, peer)
+
+    def _visible(self, peer: SimPeer) -> None:
+        if not peer.alive or peer.done_s is not None:
+            return
+        peer.done_s = self.world.now
+        self.world.trace(DONE, peer.host.number, 0, 0)
+        if not (peer.liar or peer.stalled):
+            self.done += 1
+        peer.tell(StateChanged(ARTIFACT, "seeding"))
+        if self.on_done is not None:
+            self.on_done(peer)
+
+    # --- what peers ask --------------------------------------------------------------------------
+
+    @property
+    def manifest_bytes(self) -> int:
+        return MANIFEST_BYTES_PER_CHUNK * len(self.lengths) + 200
+
+    def at_address(self, host: str, port: int) -> SimPeer | None:
+        """Who listens there."""
+        return self._by_address.get((host, port))
+
+    def plan_bytes(self, plan: Plan) -> int:
+        """How long a plan is on the wire."""
+        size_bytes = self._plan_bytes.get(plan.version)
+        if size_bytes is None:
+            size_bytes = MEMBER_BYTES * sum(len(members) for members in plan.groups)
+            self._plan_bytes[plan.version] = size_bytes
+        return size_bytes
+
+    def chunk_left(self, sender: SimPeer, to: SimPeer, index: int) -> None:
+        """The last byte of a chunk left its sender."""
+        self.world.trace(SENT, sender.host.number, to.host.number, index)
+        if sender is self.origin:
+            self.sent_by_origin_bytes += self.lengths[index]
+
+    def kill(self, peer: SimPeer, *, machine: bool = False) -> None:
+        """End a process or a machine; it is waited for no longer."""
+        if not peer.alive:
+            return
+        if peer.done_s is None and peer is not self.origin and not (peer.liar or peer.stalled):
+            self.wanted -= 1
+        peer.kill(machine=machine)
+
+    @property
+    def times_s(self) -> list[float]:
+        """When each machine was done, in its order; of those that are."""
+        return [p.done_s for p in self.peers if p.done_s is not None]
+
+
+def chunk_lengths(size_bytes: int, chunks: int, dice: random.Random) -> list[int]:
+    """Lengths of content-defined chunks that add up to the size."""
+    weights = [dice.uniform(1.0 - CHUNK_SPREAD, 1.0 + CHUNK_SPREAD) for _ in range(chunks)]
+    scale = size_bytes / sum(weights)
+    lengths = [max(1, int(weight * scale)) for weight in weights]
+    lengths[-1] += size_bytes - sum(lengths)
+    return lengths
