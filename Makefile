@@ -1,8 +1,10 @@
 # Everything here sets itself up: all it needs is make and a Python of 3.11 or newer.
 #   make demo         real processes on loopback, every way of spreading a file in turn
+#   make lab          real processes over shaped links, rivals beside them (Debian, root)
 #   make test         format, lint, strict types, layering, tests: the one test command
 #   make test-faults  only the tests that break real processes, sockets or disks
 #   make bench        the numbers of docs/BENCHMARKS.md
+#   make compiled     the cores as extension modules in build/compiled, for large simulations
 #   make fmt          formats and fixes what can be fixed
 #   make clean        removes .venv and every cache
 
@@ -15,6 +17,8 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 # With these and the set-up 'make demo' takes about a minute.
 DEMO_ARGS ?= --size 32M --rate 25M
+# With these three rounds of all contenders take about six minutes.
+LAB_ARGS ?= --contender all --repeat 3
 BENCH_ARGS ?=
 TEST_ARGS ?=
 
@@ -27,10 +31,16 @@ FIND_PYTHON = for name in $(PYTHON) python3.13 python3.12 python3.11 python3; do
 PIP_INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-warn-script-location
 
-.PHONY: help demo test test-faults bench fmt clean
+# System packages (Debian's names): what makes links, what measures them, and the rivals. The tests
+# of the lab need them too.
+LAB_PACKAGES := iproute2 iperf3 curl aria2 nginx-light netcat-openbsd
+LAB_TOOLS := ip iperf3 curl aria2c nginx nc
+SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
+
+.PHONY: help demo lab lab-tools test test-faults bench compiled fmt clean
 
 help:
-	@sed -n '2,7s/^# *//p' Makefile
+	@sed -n '2,9s/^# *//p' Makefile
 
 # The virtual environment is made anew whenever what it is made from changes, so that nothing of
 # an older set of versions is left in it.
@@ -49,11 +59,31 @@ $(VENV)/.run-stamp: pyproject.toml constraints.txt Makefile
 
 $(VENV)/.dev-stamp: $(VENV)/.run-stamp
 	@echo "adding the test tools"
-	@$(PIP_INSTALL) --editable '.[dev]'
+	@$(PIP_INSTALL) --editable '.[dev,lab]'
+	@touch $@
+
+$(VENV)/.lab-stamp: $(VENV)/.run-stamp
+	@$(PIP_INSTALL) --editable '.[lab]'
 	@touch $@
 
 demo: $(VENV)/.run-stamp
 	@$(BIN)/strew demo --strategy all $(DEMO_ARGS)
+
+# /usr/sbin is where Debian has ip and nginx, and not on everybody's PATH.
+lab-tools:
+	@set -e; PATH="$$PATH:/usr/sbin:/sbin"; missing=; \
+	for tool in $(LAB_TOOLS); do command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null 2>&1; then \
+		echo "make: not installed:$$missing; these are Debian's $(LAB_PACKAGES)" >&2; exit 1; \
+	fi; \
+	echo "installing system packages for$$missing"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	$(SUDO) apt-get update -qq; \
+	$(SUDO) apt-get install -y -qq --no-install-recommends $(LAB_PACKAGES) >/dev/null
+
+lab: $(VENV)/.lab-stamp lab-tools
+	@$(SUDO) $(BIN)/strew lab $(LAB_ARGS)
 
 test: $(VENV)/.dev-stamp
 	$(BIN)/ruff format --check .
@@ -67,6 +97,13 @@ test-faults: $(VENV)/.dev-stamp
 
 bench: $(VENV)/.dev-stamp
 	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+# Nothing needs it; PYTHONPATH=build/compiled uses it. Needs gcc and Python's headers.
+compiled: build/compiled/.stamp
+
+build/compiled/.stamp: $(VENV)/.dev-stamp bench/compiled.py $(shell find src/strew -name '*.py')
+	@$(BIN)/python -m bench.compiled
+	@touch $@
 
 fmt: $(VENV)/.dev-stamp
 	$(BIN)/ruff format .

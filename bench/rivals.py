@@ -13,14 +13,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import msgspec
+
 from bench import floor
 from bench.figures import GB, GIB, Figure
 from bench.fleet import KEY, Fleet
-from bench.processes import Ended, Processes
+from bench.processes import Ended, Process, Processes
 from bench.scratch import Bench, write_noise
+from strew.lab.rivals import torrent_peer
+from strew.lab.rivals.metainfo import describe
+from strew.lab.rivals.torrent_peer import Task
 
 CASE = "rivals"
 ROUNDS_MAX = 3
+
+LOOPBACK = "127.0.0.1"
+SEEDER_PORT = 16881
+FETCHER_PORT = 16882
+
+PIECE_BYTES = 256 << 10
+
+FAST_LINK: dict[str, bool | int] = {
+    "max_out_request_queue": 2000,
+    "max_allowed_in_request_queue": 4000,
+    "send_buffer_watermark": 8 << 20,
+    "allow_multiple_connections_per_ip": True,
+}
+"""Queues of libtorrent for two peers on a link with nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +125,32 @@ def _aria2(processes: Processes, folder: Path, source: Path) -> Callable[[], Fet
 
 def _libtorrent(processes: Processes, folder: Path, source: Path) -> Callable[[], Fetch]:
     torrent = folder / "source.torrent"
+    torrent.write_bytes(describe(source, PIECE_BYTES).raw)
     into = folder / "by-libtorrent"
-    maker = processes.python("-m", "bench.torrent", "make", str(source), str(torrent))
-    maker.wait_for("result")
+
+    def peer(folder: Path, port: int, others: list[int]) -> Process:
+        task = Task(
+            torrent=str(torrent),
+            folder=str(folder),
+            host=LOOPBACK,
+            port=port,
+            seeds=not others,
+            peers=[(LOOPBACK, other) for other in others],
+            settings=FAST_LINK,
+        )
+        return processes.python(torrent_peer.__file__, msgspec.json.encode(task).decode())
 
     def fetch() -> Fetch:
         into.mkdir()
-        seeder = processes.python("-m", "bench.torrent", "seed", str(source), str(torrent))
-        port = seeder.wait_for("listening")["port"]
+        seeder = peer(source.parent, SEEDER_PORT, [])
+        seeder.wait_for("done")
         before_s = seeder.cpu_s()
-        fetcher = processes.python(
-            "-m", "bench.torrent", "fetch", str(into), str(torrent), str(port)
-        )
-        seconds = fetcher.wait_for("result")["seconds"]
+        fetcher = peer(into, FETCHER_PORT, [SEEDER_PORT])
+        done = fetcher.wait_for("done")
         cpu_s = seeder.cpu_s() - before_s + fetcher.cpu_s()
         for process in (fetcher, seeder):
             processes.stop(process)
         shutil.rmtree(into)
-        return Fetch(seconds, cpu_s)
+        return Fetch(done["done_s"] - done["begun_s"], cpu_s)
 
     return fetch

@@ -32,6 +32,7 @@ from strew.messages import (
     Plan,
     Renew,
     Request,
+    Unfit,
     Wire,
 )
 
@@ -69,6 +70,7 @@ _TYPES: dict[int, type[Wire]] = {
     0x19: Plan,
     0x1A: Passed,
     0x1B: BadChunk,
+    0x1C: Unfit,
 }
 _NUMBERS = {kind: number for number, kind in _TYPES.items()}
 _DECODERS = {number: msgspec.msgpack.Decoder(kind) for number, kind in _TYPES.items()}

@@ -129,20 +129,28 @@ class PlanMember(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Plan(Wire, frozen=True, array_like=True, gc=False):
     """Layer 1's groups as the origin sees them. A hint: whoever lacks it is served by layer 2.
 
-    `roots` are the groups that receive from the origin itself; a chunk that enters at root r
-    descends a binary tree over the groups, rotated so that r is its top.
+    The first group receives from the origin. `group` and `place` say where in `groups` the
+    receiver of this message stands; `fanout` is the number of stripes of a large group.
     """
 
     version: int
     origin: str
-    roots: list[int]
+    fanout: int
     groups: list[list[PlanMember]]
+    group: int
+    place: int
 
 
 class Passed(Wire, frozen=True, array_like=True, gc=False):
     """An owner's credit comes back: these chunks were offered to everyone they had to go to."""
 
     indexes: list[int]
+
+
+class Unfit(Wire, frozen=True, array_like=True, gc=False):
+    """These machines of the plan are too slow to pass chunks on; handed up to the origin."""
+
+    peers: list[str]
 
 
 class BadChunk(Wire, frozen=True, array_like=True, gc=False):
@@ -252,6 +260,19 @@ class ChunkNotSent(Event, frozen=True, gc=False):
     index: int
 
 
+ChunkEvent = (
+    ChunkArriving
+    | ChunkStored
+    | ChunkSent
+    | ChunkCorrupt
+    | ChunkAborted
+    | ChunkNotSent
+    | ChunkRotten
+    | ChunksFound
+)
+"""What happens to one chunk or some of them; each names its swarm. By far the most events."""
+
+
 class MembersNamed(Event, frozen=True, gc=False):
     """Machines that will take part, as a source of peers names them (for the origin's plan)."""
 
@@ -316,10 +337,12 @@ class Recheck(Action, frozen=True, gc=False):
 
 
 class Meet(Action, frozen=True, gc=False):
-    """These machines are this node's mates: be connected with them."""
+    """This node passes chunks to these machines: be connected with them. `mutual`: they were told
+    the same of this node, so one of two dials first."""
 
     swarm: int
     members: tuple[PlanMember, ...]
+    mutual: bool
 
 
 class Completed(Action, frozen=True, gc=False):

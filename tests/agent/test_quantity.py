@@ -50,6 +50,7 @@ def test_sizes(text: str, size_bytes: int) -> None:
         ("100MB", 100_000_000),
         ("800Mbit", 100_000_000),
         ("5Gbit", 625_000_000),
+        ("25mbit", 3_125_000),
         ("8Kbit", 1000),
         ("unlimited", None),
         ("Unlimited", None),

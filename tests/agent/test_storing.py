@@ -52,13 +52,14 @@ async def test_what_goes_wrong_comes_back_as_a_value(thread: StoreThread) -> Non
 async def test_after_slow_work_everything_goes_to_the_thread(thread: StoreThread) -> None:
     done: list[Any] = []
     where: list[str] = []
-    thread.submit(slow, lambda result, error: done.append(result))
-    assert done == ["slow"], "the first was inline: nobody knew"
+    for _ in range(2):
+        thread.submit(slow, lambda result, error: done.append(result))
+    assert done == ["slow", "slow"], "they were inline: one may be an accident"
     thread.submit(
         lambda: where.append(threading.current_thread().name), lambda *out: done.append("quick")
     )
-    assert done == ["slow"]
-    await until(lambda: len(done) == 2)
+    assert done == ["slow", "slow"]
+    await until(lambda: len(done) == 3)
     assert where == ["strew-store"]
 
 
@@ -67,10 +68,11 @@ async def test_after_a_while_quick_work_is_inline_again(
 ) -> None:
     monkeypatch.setattr(storing, "THREADED_S", 0.05)
     done: list[int] = []
-    thread.submit(slow, lambda result, error: done.append(0))
+    for _ in range(2):
+        thread.submit(slow, lambda result, error: done.append(0))
     await asyncio.sleep(0.06)
     thread.submit(lambda: None, lambda result, error: done.append(1))
-    assert done == [0, 1]
+    assert done == [0, 0, 1]
 
 
 async def test_order_is_kept_across_the_change(thread: StoreThread) -> None:
@@ -78,7 +80,7 @@ async def test_order_is_kept_across_the_change(thread: StoreThread) -> None:
     ends: list[int] = []
     for index in range(200):
         thread.submit(
-            lambda i=index: (order.append(i), slow() if i in (0, 50) else None),
+            lambda i=index: (order.append(i), slow() if i in (0, 1, 50) else None),
             lambda result, error, i=index: ends.append(i),
         )
     await until(lambda: len(ends) == 200)
@@ -87,6 +89,7 @@ async def test_order_is_kept_across_the_change(thread: StoreThread) -> None:
 
 async def test_outcomes_are_told_on_the_loop(thread: StoreThread) -> None:
     told: list[str] = []
+    thread.submit(slow, lambda *out: None)
     thread.submit(slow, lambda *out: None)
     for _ in range(10):
         thread.submit(lambda: None, lambda *out: told.append(threading.current_thread().name))
@@ -101,6 +104,7 @@ async def test_work_submitted_by_an_outcome_is_not_lost(thread: StoreThread) -> 
         if depth:
             thread.submit(lambda: None, lambda *out: (done.append(depth), again(depth - 1)))
 
+    thread.submit(slow, lambda *out: None)
     thread.submit(slow, lambda *out: None)
     again(20)
     await until(lambda: len(done) == 20)
@@ -117,6 +121,7 @@ async def test_an_outcome_that_raises_does_not_hold_back_the_others(thread: Stor
 
     gate = threading.Event()
     thread.submit(slow, lambda *out: None)
+    thread.submit(slow, lambda *out: None)
     thread.submit(gate.wait, lambda *out: None)
     thread.submit(lambda: None, fails)
     for index in range(5):
@@ -130,6 +135,7 @@ async def test_an_outcome_that_raises_does_not_hold_back_the_others(thread: Stor
 async def test_stop_finishes_what_is_queued() -> None:
     thread = StoreThread(asyncio.get_running_loop())
     done: list[int] = []
+    thread.submit(slow, lambda *out: None)
     thread.submit(slow, lambda *out: None)
     for index in range(50):
         thread.submit(lambda: None, lambda *out, i=index: done.append(i))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strew.content.bitfield import Bitfield
+from strew.content.bitfield import Bitfield, bits_of, indexes_of
 from strew.errors import ProtocolError
 
 SIZE_MAX = 300
@@ -120,3 +120,24 @@ def test_indexes_outside_are_refused(index: int) -> None:
 def test_an_empty_artifact_is_complete() -> None:
     assert Bitfield(0).complete
     assert Bitfield.from_wire(Bitfield(0).to_wire(), 0).complete
+
+
+@given(pairs())
+def test_what_is_included_and_was_not_there_is_told(
+    case: tuple[tuple[Bitfield, set[int]], tuple[Bitfield, set[int]]],
+) -> None:
+    (field, members), (other, others) = case
+    assert list(indexes_of(field.include(other.bits))) == sorted(others - members)
+    assert list(field) == sorted(members | others)
+    assert field.count == len(members | others)
+
+
+@given(st.lists(st.integers(0, SIZE_MAX - 1)))
+def test_a_set_of_bits_has_the_indexes_it_was_made_of(indexes: list[int]) -> None:
+    assert list(indexes_of(bits_of(indexes, SIZE_MAX))) == sorted(set(indexes))
+
+
+@pytest.mark.parametrize("outside", [-1, 8, 1 << 60])
+def test_no_set_of_bits_is_made_of_what_lies_outside(outside: int) -> None:
+    with pytest.raises(IndexError):
+        bits_of([1, outside, 2], 8)

@@ -61,3 +61,13 @@ async def test_a_stopped_process_is_gone(tmp_path: Path) -> None:
         await waiting
     with pytest.raises(ProcessLookupError):
         os.kill(child.pid, 0)
+
+
+async def test_it_can_be_wrapped(tmp_path: Path) -> None:
+    wrapping = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(tmp_path / "pid")]
+    child = await start_child("config", ["config"], KEY, tmp_path, wrapping=wrapping)
+    try:
+        await child.heard("result")
+        assert int((tmp_path / "pid").read_text()) == child.pid
+    finally:
+        await child.stop()

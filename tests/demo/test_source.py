@@ -1,11 +1,13 @@
 """The bytes that are spread."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
-from strew.demo.source import STEP_BYTES, cut, digest_of_files, make_source
+from strew.demo.source import STEP_BYTES, cut, digest_of_files, held_source, make_source
 
 SIZE_BYTES = 2 * STEP_BYTES + 12_345
 
@@ -28,3 +30,14 @@ def test_parts_make_the_whole(tmp_path: Path, count: int) -> None:
     assert b"".join(part.read_bytes() for part in parts) == source.path.read_bytes()
     assert digest_of_files(parts) == source.digest
     assert count == 1 or digest_of_files(parts[::-1]) != source.digest
+
+
+async def test_a_held_source_goes_with_all_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    async with held_source("lab", SIZE_BYTES, 1, mark="7-") as source:
+        assert source.path.parent.name.startswith("strew-lab-7-")
+        assert digest_of_files([source.path]) == source.digest
+        (source.path.parent / "copy").write_text("x")
+    assert not os.listdir(tmp_path)

@@ -2,12 +2,13 @@
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from strew.agent.quantity import GIB, MIB
-from strew.demo import trial
+from strew.demo import source as demo_files
 from strew.demo.fleet import open_fleet
 from strew.demo.trial import Sight, Terms, default_rate, demo_source, measured
 from strew.errors import DiskError, PartialError, UsageError
@@ -18,7 +19,7 @@ SMALL = Terms(nodes=3, size_bytes=4 * MIB, rate_bytes_per_s=8 * MIB)
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the demo puts its folder, and must leave nothing."""
-    monkeypatch.setattr(trial.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
 
@@ -95,7 +96,7 @@ def test_what_cannot_be_had_is_refused(terms: Terms, words: str) -> None:
 async def test_a_disk_that_is_too_small_is_told_before(
     temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "SPARE_BYTES", 1 << 60)
+    monkeypatch.setattr(demo_files, "SPARE_BYTES", 1 << 60)
     with pytest.raises(DiskError, match="the demo needs"):
         async with demo_source(SMALL):
             raise AssertionError("it was begun")

@@ -42,7 +42,9 @@ from strew.messages import (
     swarm_key_of,
 )
 from strew.node.node import EARLY_JOINS_MAX, LINKS_MAX, Node, Obtain
+from strew.node.peers import FAILURES_MAX
 from strew.node.seeking import AGAIN_S, COURTESY_S, DIALS_MAX, EXPECTED_DIALS_MAX
+from strew.swarm.plan import FANOUT, STAR_MAX
 
 FILE = ArtifactId("blake3:" + "1" * 64)
 KEY = swarm_key_of(FILE)
@@ -210,15 +212,57 @@ def test_enough_neighbours_are_enough() -> None:
     assert dialled(table.handed(peer(7), peer(8)) + table.wait(3.0)) == []
 
 
-def test_a_plan_names_mates_to_meet() -> None:
-    table = Table()
+def named_to_meet(table: Table, members: list[Peer]) -> list[str]:
+    """Whom the node dials when the origin tells it of a plan in which it comes first."""
+    named = [PlanMember(p.id, p.host, p.port) for p in (peer(5), *members)]
+    plan = Plan(KEY, 1, HIGHER, FANOUT, [named], 0, 0)
+    return dialled(table.play(MessageReceived(HIGHER, plan)))
+
+
+def with_origin(neighbours: int = 40) -> Table:
+    table = Table(neighbours=neighbours)
     table.opens()
     table.links(HIGHER)
     table.joins(HIGHER, CHUNKS, origin=True)
-    members = [PlanMember(p.id, p.host, p.port) for p in (peer(5), peer(1), peer(7))]
-    plan = Plan(KEY, 1, HIGHER, [0], [members])
-    assert dialled(table.play(MessageReceived(HIGHER, plan))) == ["10.0.0.7"]
+    return table
+
+
+def test_of_two_mates_of_a_star_the_lower_dials_and_the_other_waits() -> None:
+    table = with_origin()
+    assert named_to_meet(table, [peer(1), peer(7)]) == ["10.0.0.7"]
     assert dialled(table.wait(COURTESY_S)) == ["10.0.0.1"]
+
+
+def test_who_passes_chunks_on_in_a_large_group_dials_at_once() -> None:
+    """Those it passes them to do not know of it."""
+    table = with_origin()
+    crowd = [Peer(PeerId(f"{number:032x}"), f"10.1.0.{number}", 7301) for number in range(STAR_MAX)]
+    assert len(named_to_meet(table, crowd)) == FANOUT
+
+
+def test_whom_a_plan_names_is_met_though_there_are_neighbours_enough() -> None:
+    table = with_origin(neighbours=1)
+    assert dialled(table.handed(peer(8))) == []
+    assert named_to_meet(table, [peer(7)]) == ["10.0.0.7"]
+    table.links(peer(7).id)
+    table.play(DialDone("10.0.0.7", 7301, peer(7).id))
+    assert dialled(table.wait(5.0)) == [], "and nobody else"
+
+
+def test_who_was_named_before_is_met_when_a_plan_names_it_too() -> None:
+    table = with_origin(neighbours=1)
+    assert dialled(table.handed(peer(7))) == []
+    assert named_to_meet(table, [peer(7)]) == ["10.0.0.7"]
+
+
+def test_a_plans_machine_that_is_not_there_is_given_up_in_the_end() -> None:
+    table = with_origin(neighbours=1)
+    hosts = named_to_meet(table, [peer(7)])
+    for _ in range(FAILURES_MAX):
+        assert hosts == ["10.0.0.7"]
+        table.play(DialFailed("10.0.0.7", 7301, "refused"))
+        hosts = dialled(table.wait(20.0))
+    assert hosts == []
 
 
 def test_only_sources_are_asked_if_the_user_said_so() -> None:
@@ -423,7 +467,7 @@ def test_a_lost_link_ends_the_neighbour_and_its_sends() -> None:
     assert of(SendChunk, table.joins(LOWER))
     table.play(LinkLost(LOWER, "gone"))
     assert table.neighbours == set()
-    assert table.node._slots.used == 0
+    assert table.node.slots.pushing == 0
 
 
 # --- announces ------------------------------------------------------------------------------------

@@ -88,6 +88,13 @@ def test_a_banned_peer_is_not_due_and_asks_for_no_wake_up_before_its_ban_ends() 
     assert due(known, 70.0) == ["10.0.0.1"]
 
 
+def test_who_is_named_by_a_plan_too_is_the_plans() -> None:
+    known = book()
+    known.learn(1, A, PeerId("a"), "", "plan", 10.1, 10.1)
+    known.learn(1, A, PeerId("a"), "", "tracker", 10.2, 10.2)
+    assert [p.source for p in known.due(1, 1e9)] == ["plan"]
+
+
 def test_swarms_know_their_own_addresses() -> None:
     known = book()
     known.learn(2, B, PeerId("b"), "", "tracker", 10.0, 10.0)

@@ -52,10 +52,12 @@ from strew.messages import (
     Send,
     SendChunk,
     Tick,
+    Unfit,
     Wire,
 )
 from strew.swarm.neighbour import Neighbour
-from strew.swarm.slots import UploadSlots
+from strew.swarm.plan import FANOUT
+from strew.swarm.slots import PUSH_SLOTS_MIN, UploadSlots
 from strew.swarm.swarm import Swarm
 
 KEY = 7
@@ -68,10 +70,18 @@ def member(name: str) -> PlanMember:
 
 
 def plan(
-    *groups: str, version: int = 1, roots: Sequence[int] = (0,), origin: str = "origin"
+    *groups: Sequence[str],
+    version: int = 1,
+    origin: str = "origin",
+    fanout: int = FANOUT,
+    me: str = "m",
 ) -> Plan:
-    """Groups as words of members: plan("ab", "cd")."""
-    return Plan(KEY, version, origin, list(roots), [[member(m) for m in g] for g in groups])
+    """The plan as `me` is told it. Groups as words of members: plan("ab", "cm")."""
+    group, place = next(
+        ((g, members.index(me)) for g, members in enumerate(groups) if me in members), (-1, -1)
+    )
+    named = [[member(m) for m in g] for g in groups]
+    return Plan(KEY, version, origin, fanout, named, group, place)
 
 
 def shown(action: Action) -> str:
@@ -98,8 +108,8 @@ def shown(action: Action) -> str:
 def said(message: Wire) -> str:
     name = type(message).__name__
     match message:
-        case Have(_, indexes) | Passed(_, indexes):
-            return " ".join([name, *map(str, indexes)])
+        case Have(_, named) | Passed(_, named) | Unfit(_, named):
+            return " ".join([name, *map(str, named)])
         case Request() | Renew() | Nack() | Cancel() | BadChunk():
             return f"{name} {message.index}"
         case Plan():
@@ -119,12 +129,14 @@ class Board:
         zone: str = "",
         fit: bool = True,
         slots: int = 3,
+        push_slots: int = PUSH_SLOTS_MIN,
         credit: int = 3,
         me: str = "m",
     ) -> None:
         self.now = 100.0
         self.chunks = chunks
         self.slots = UploadSlots(slots)
+        self.slots.push_limit = push_slots
         self.swarm = Swarm(
             KEY,
             PeerId(me),
@@ -204,18 +216,18 @@ class Board:
         return self.hears(name, BadChunk(KEY, index))
 
     def begins(
-        self, name: str, index: int, role: Role = Role.SERVED, root: int = 0, version: int = 1
+        self, name: str, index: int, role: Role = Role.SERVED, tag: int = 0, version: int = 1
     ) -> list[str]:
-        return self.play(ChunkArriving(PeerId(name), KEY, index, role, root, version))
+        return self.play(ChunkArriving(PeerId(name), KEY, index, role, tag, version))
 
     def stores(self, name: str, index: int) -> list[str]:
         return self.play(ChunkStored(PeerId(name), KEY, index))
 
     def brings(
-        self, name: str, index: int, role: Role = Role.SERVED, root: int = 0, version: int = 1
+        self, name: str, index: int, role: Role = Role.SERVED, tag: int = 0, version: int = 1
     ) -> list[str]:
         """A chunk's header comes, and all of it at once."""
-        begun = self.begins(name, index, role, root, version)
+        begun = self.begins(name, index, role, tag, version)
         assert f"discard {name} {index}" not in begun
         return begun + self.stores(name, index)
 

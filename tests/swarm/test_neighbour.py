@@ -20,7 +20,7 @@ def test_no_rate_before_the_first_chunk() -> None:
 def test_the_first_chunk_sets_the_rate() -> None:
     one = neighbour()
     one.received(1000, 0.5)
-    one.sent(1000, 2.0)
+    one.sent(1000, 2.0, pushed=True)
     assert one.received_rate == pytest.approx(2000)
     assert one.sent_rate == pytest.approx(500)
     assert (one.received_bytes, one.sent_bytes) == (1000, 1000)
@@ -29,17 +29,17 @@ def test_the_first_chunk_sets_the_rate() -> None:
 def test_one_lucky_chunk_does_not_outweigh_ten_that_waited() -> None:
     one = neighbour()
     for _ in range(10):
-        one.sent(1000, 1.0)
-    one.sent(1000, 0.001)
+        one.sent(1000, 1.0, pushed=True)
+    one.sent(1000, 0.001, pushed=True)
     assert one.sent_rate < 1200
 
 
 def test_the_rate_follows_a_change_within_some_ten_chunks() -> None:
     one = neighbour()
     for _ in range(30):
-        one.sent(1000, 1.0)
+        one.sent(1000, 1.0, pushed=True)
     for _ in range(30):
-        one.sent(1000, 4.0)
+        one.sent(1000, 4.0, pushed=True)
     assert one.sent_rate == pytest.approx(250, rel=0.1)
 
 
@@ -59,7 +59,16 @@ def test_a_verified_chunk_forgives_stalls_and_not_lies() -> None:
 def test_the_quickest_of_the_last_sends_says_whether_it_is_slow() -> None:
     one = neighbour()
     for _ in range(RECENT_SENDS - 1):
-        one.sent(1000, 9.0)
+        one.sent(1000, 9.0, pushed=True)
     assert one.quickest_pace == 0.0, "too few to say"
-    one.sent(1000, 1.0)
+    one.sent(1000, 1.0, pushed=True)
     assert one.quickest_pace == pytest.approx(0.001)
+
+
+def test_pushes_are_compared_with_pushes_only() -> None:
+    """Three are served at once and two dozen pushed to: of a link they take different shares."""
+    one = neighbour()
+    for _ in range(RECENT_SENDS):
+        one.sent(1000, 1.0, pushed=False)
+    assert one.quickest_pace == one.pushed_pace == 0.0
+    assert one.sent_rate > 0.0

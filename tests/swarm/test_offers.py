@@ -134,7 +134,7 @@ def test_a_cancelled_chunk_leaves_the_queue() -> None:
     assert board.cancels("a", 2) == ["unsend a 2"]
     assert board.not_sent("a", 2) == []
     assert board.sent("a", 1) == ["a: Offer"]
-    assert board.slots.used == 0
+    assert board.slots.serving == 0
 
 
 # --- the receiver ---------------------------------------------------------------------------------
@@ -402,7 +402,7 @@ def test_a_vanished_receiver_gives_its_slot_back() -> None:
     board.joins("b")
     board.requests("a", 1)
     assert board.leaves("a") == ["unsend a 1", "b: Offer"]
-    assert board.slots.used == 0
+    assert board.slots.serving == 0
 
 
 def test_what_is_broken_off_is_asked_again() -> None:

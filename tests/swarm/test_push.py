@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
-from strew.messages import Role
-from strew.swarm.push import CREDIT_IN_ALL, OWNER_CREDIT, SEEN_WITHIN_S, UNFIT_S, UNSEEN_MAX
-from tests.swarm.board import ALL, Board, plan
+from strew.messages import (
+    ChunkSent,
+    ChunkStored,
+    Event,
+    Have,
+    MessageReceived,
+    NeighbourJoined,
+    Passed,
+    PeerId,
+    Role,
+    SendChunk,
+)
+from strew.swarm.push import (
+    BEHIND_MAX,
+    CREDIT_IN_ALL,
+    OWNER_CREDIT,
+    PIPELINE_MAX,
+    SEEN_WITHIN_S,
+    SLOWEST_RATIO,
+    TAGS,
+    UNFIT_S,
+    UNSEEN_MAX,
+)
+from strew.swarm.swarm import TICK_S
+from tests.swarm.board import ALL, KEY, Board, plan
 
 
 def given(lines: list[str]) -> list[tuple[str, int]]:
@@ -17,7 +39,7 @@ def pushed(lines: list[str]) -> list[str]:
 
 
 def origin_with(names: str, chunks: int = 100, slots: int = 8) -> tuple[Board, list[str]]:
-    board = Board(chunks, origin=True, slots=slots)
+    board = Board(chunks, origin=True, push_slots=slots)
     return board, [line for name in names for line in board.joins(name)]
 
 
@@ -25,7 +47,7 @@ def origin_with(names: str, chunks: int = 100, slots: int = 8) -> tuple[Board, l
 
 
 def test_the_origin_gives_chunks_in_turn() -> None:
-    board = Board(10, origin=True)
+    board = Board(10, origin=True, push_slots=3)
     assert board.joins("a") == ["a << 0 owned", "a << 1 owned"]
     assert board.joins("b") == ["b << 2 owned", "b << 3 owned"]
     assert board.joins("c") == ["c << 4 owned"], "three slots are full"
@@ -53,13 +75,14 @@ def test_the_origin_sends_each_chunk_once() -> None:
 
 def test_an_owner_holds_at_most_its_credit_of_unfinished_chunks() -> None:
     board, lines = origin_with("abcdef")
+    credit = max(OWNER_CREDIT, CREDIT_IN_ALL // 6)
     for _ in range(10):
         for owner, chunk in given(lines):
             lines = [line for line in lines if line != f"{owner} << {chunk} owned"]
             lines += board.sent(owner, chunk)
     assert all(len(board.neighbour(n).sending) == 0 for n in "abcdef")
-    assert board.swarm.snapshot()["ungiven"] == 100 - 6 * OWNER_CREDIT
-    assert given(board.passed("a", 0)) == [("a", 18)], "credit buys the next chunk"
+    assert board.swarm.snapshot()["ungiven"] == 100 - 6 * credit
+    assert given(board.passed("a", 0)) == [("a", 6 * credit)], "credit buys the next chunk"
 
 
 def test_a_lone_owner_holds_more_so_that_a_round_trip_idles_nobody() -> None:
@@ -89,19 +112,23 @@ def test_who_may_not_own_is_offered_to_instead() -> None:
 
 
 def owner_of(names: str, chunks: int = 100, slots: int = 3) -> Board:
-    board = Board(chunks, slots=slots)
+    board = Board(chunks, push_slots=slots)
     for name in names:
         board.joins(name)
     board.joins("o", origin=True)
     return board
 
 
-def test_an_owner_passes_its_chunk_to_everybody_and_then_returns_the_credit() -> None:
-    board = owner_of("abcd")
+def test_an_owner_passes_its_chunk_to_everybody_and_returns_the_credit_towards_the_end() -> None:
+    board = owner_of("abcdefgh", slots=1)
     assert board.begins("o", 5, Role.OWNED) == []
-    assert board.stores("o", 5) == ["b << 5 copied", "c << 5 copied", "d << 5 copied"]
-    assert board.sent("a", 5) == []
-    assert board.sent("b", 5) == ["a << 5 copied", "o: Passed 5"], "not: when a has it"
+    lines = board.stores("o", 5)
+    for _ in range(8):
+        copies = len(pushed(lines))
+        assert ("o: Passed 5" in lines) == (8 - copies <= int(8 * SLOWEST_RATIO))
+        lines += board.sent(pushed(lines)[-1][0], 5)
+    assert sorted(line[0] for line in pushed(lines)) == list("abcdefgh")
+    assert lines.count("o: Passed 5") == 1, "not: when each has it"
 
 
 def test_each_chunk_starts_at_another_mate() -> None:
@@ -133,7 +160,7 @@ def test_a_lone_owner_returns_credit_in_batches_and_never_keeps_it() -> None:
     assert not [line for line in lines if "Passed" in line]
     assert "o: Passed 0 1 2 3" in board.brings("o", 3, Role.OWNED)
     board.brings("o", 4, Role.OWNED)
-    assert "o: Passed 4" in board.wait(0.06)
+    assert "o: Passed 4" in board.wait(TICK_S)
 
 
 def test_an_owned_chunk_that_is_here_already_is_discarded_and_its_credit_returned() -> None:
@@ -159,6 +186,22 @@ def test_chunks_of_an_owner_that_dies_are_given_again() -> None:
             again += [g for g in given(lines) if g not in again]
     assert set(mine) <= {chunk for _, chunk in again}
     assert "b" not in {owner for owner, _ in again}
+
+
+def test_what_a_dead_owner_was_passing_on_is_given_again_unless_it_came_through() -> None:
+    """It offers to all at once and says so; what is under way then dies with it."""
+    board, lines = origin_with("abc", chunks=6)
+    mine = [chunk for owner, chunk in given(lines) if owner == "b"]
+    for owner, chunk in given(lines):
+        board.sent(owner, chunk)
+    board.passed("b", *mine)
+    board.has("b", *mine)
+    board.has("c", mine[0])
+    again = given(board.leaves("b"))
+    for owner, chunk in list(again):
+        again += given(board.sent(owner, chunk) + board.passed(owner, chunk))
+    assert {chunk for _, chunk in again} >= set(mine[1:])
+    assert mine[0] not in {chunk for _, chunk in again}
 
 
 def test_a_dead_owners_chunk_that_a_mate_has_is_left_to_layer_2() -> None:
@@ -197,7 +240,7 @@ def test_an_owner_that_is_far_too_late_loses_the_chunk_and_the_right_to_own() ->
     lost = [chunk for owner, chunk in given(lines) if owner == "c"]
     assert len(lost) == CREDIT_IN_ALL // 3
     assert set(lost) <= {chunk for owner, chunk in given(lines) if owner != "c"}, "given again"
-    assert "c" not in {owner for owner, _ in given(play_on(board, [], 3.0, dumb="c"))}
+    assert "c" not in {owner for owner, _ in given(play_on(board, lines[-4:], 3.0, dumb="c")[4:])}
 
 
 def test_a_slow_owner_gets_nothing_more_to_own() -> None:
@@ -277,7 +320,9 @@ def test_chunks_nobody_sees_are_given_again_and_their_owner_owns_no_more() -> No
     hoard = [chunk for owner, chunk in given(lines) if owner == "a"]
     assert len(hoard) > UNSEEN_MAX
     assert set(hoard[: UNSEEN_MAX + 1]) <= {c for o, c in given(lines) if o != "a"}
-    assert "a" not in {owner for owner, _ in given(play_on(board, [], 2.0, hoarding="a"))}
+    assert "a" not in {
+        owner for owner, _ in given(play_on(board, lines[-4:], 2.0, hoarding="a")[4:])
+    }
 
 
 def test_without_a_witness_nobody_is_accused() -> None:
@@ -335,16 +380,16 @@ def test_a_receiver_whose_socket_stays_full_is_skipped_and_served_later_by_layer
         if mate != stuck:
             lines += board.sent(mate, 5)
     assert "o: Passed 5" in lines, "the credit does not wait for the full socket"
-    assert board.slots.used == 1
+    assert board.slots.pushing == 1
     board.wait(0.4)
-    assert (board.slots.used, board.slots.detached) == (0, 1), "its slot is free again"
+    assert (board.slots.pushing, board.slots.detached) == (0, 1), "its slot is free again"
     lines = board.brings("o", 6, Role.OWNED)
     for mate in "abcd":
         lines += board.sent(mate, 6) if mate != stuck else []
     assert f"{stuck} << 6 copied" not in lines, "skipped"
     assert "o: Passed 6" in lines
     lines = board.sent(stuck, 5) + board.wait(3.0)
-    assert (board.slots.used, board.slots.detached) == (0, 0)
+    assert (board.slots.pushing, board.slots.detached) == (0, 0)
     assert f"{stuck}: Offer" in lines
     assert board.requests(stuck, 6) == [f"{stuck} << 6 served"]
 
@@ -367,6 +412,28 @@ def test_full_sockets_of_many_receivers_do_not_take_all_slots_from_the_others() 
     assert "o: Passed 5" in lines
 
 
+def test_a_receiver_for_whom_chunks_pile_up_is_skipped() -> None:
+    """Its link is thin: it takes chunks, later than all others."""
+    board = owner_of("abcdef", slots=24)
+    for chunk in range(PIPELINE_MAX + BEHIND_MAX + 1):
+        board.brings("o", chunk, Role.OWNED)
+        for name in "bcdef":
+            board.sent(name, chunk)
+            board.has(name, chunk)
+    assert not board.neighbour("a").skipped_until_s > board.now
+    board.wait(TICK_S)
+    assert board.neighbour("a").skipped_until_s > board.now
+    assert not any(board.neighbour(name).skipped_until_s > board.now for name in "bcdef")
+
+
+def test_when_most_owners_are_unfit_all_of_them_own() -> None:
+    """It is rather the origin that was slow, or its link."""
+    board, lines = origin_with("abcd", chunks=1000)
+    play_on(board, lines, 3.0, dumb="abcd")
+    lines = board.passed("a", *range(1000))
+    assert "a" in {owner for owner, _ in given(lines + board.wait(0.1))}
+
+
 # --- plans: none, old, without me -----------------------------------------------------------------
 
 
@@ -375,55 +442,125 @@ def test_without_a_plan_every_neighbour_is_a_mate() -> None:
     assert sorted(pushed(board.brings("o", 5, Role.OWNED))) == ["a << 5 copied", "b << 5 copied"]
 
 
-def test_a_plan_without_me_passes_to_nobody_and_layer_2_brings_the_chunk() -> None:
+def test_a_plan_without_me_is_as_good_as_none() -> None:
     board = owner_of("ab")
     board.hears("o", plan("ax", "by"))
-    lines = board.brings("o", 5, Role.OWNED)
-    assert pushed(lines) == []
-    assert "o: Passed 5" in lines, "or the origin would wait for ever"
-    lines += board.wait(3.0)
-    assert {"a: Offer", "b: Offer"} <= set(lines)
-    assert board.requests("a", 5) == ["a << 5 served"]
+    assert sorted(pushed(board.brings("o", 5, Role.OWNED))) == ["a << 5 copied", "b << 5 copied"]
 
 
-def test_an_old_plan_reaches_whom_it_names_and_layer_2_the_others() -> None:
+def test_a_star_counts_newcomers_as_mates() -> None:
     board = owner_of("abc", slots=4)
-    board.hears("o", plan("ma", "b", version=1))
-    lines = board.brings("o", 5, Role.OWNED, version=2)
-    assert sorted(pushed(lines)) == ["a << 5 copied", "b << 5 owned"]
-    lines += board.sent("a", 5) + board.sent("b", 5) + board.wait(3.0)
-    assert "c: Offer" in lines
-    assert board.requests("c", 5) == ["c << 5 served"]
-
-
-def test_a_group_of_one_plan_counts_newcomers_as_mates() -> None:
-    board = owner_of("abc")
     board.hears("o", plan("mab"))
-    assert sorted(pushed(board.brings("o", 5, Role.OWNED))) == [
-        "a << 5 copied",
-        "b << 5 copied",
-        "c << 5 copied",
-    ]
-
-
-def test_an_owner_serves_the_designates_of_child_groups_first() -> None:
-    board = owner_of("abxy", slots=1)
-    board.hears("o", plan("mab", "xq", "yr"))
     lines = board.brings("o", 5, Role.OWNED)
-    for _ in range(4):
-        last = pushed(lines)[-1]
-        lines += board.sent(last[0], 5)
-    assert pushed(lines)[:2] == ["x << 5 owned", "y << 5 owned"]
-    assert sorted(pushed(lines)[2:]) == ["a << 5 copied", "b << 5 copied"]
+    assert sorted(pushed(lines)) == ["a << 5 copied", "b << 5 copied", "c << 5 copied"]
 
 
-def test_a_designate_passes_the_root_on() -> None:
-    """What entered at root 1 has me, of group 0, as the first child: 2 is mine to serve or not."""
-    board = owner_of("ax", slots=4)
-    board.hears("o", plan("ma", "x", "y", roots=(0, 1)))
-    board.joins("y")
-    lines = board.brings("x", 5, Role.OWNED, root=1)
-    assert sorted(pushed(lines)) == ["a << 5 copied"], "group 0 is a leaf under root 1"
+def test_an_owner_in_a_star_goes_around_it_by_twos_from_its_own_place() -> None:
+    board = owner_of("abcdx", slots=1)
+    board.hears("o", plan("abmcd"))
+    lines = board.brings("o", 5, Role.OWNED, tag=2)
+    for _ in range(5):
+        lines += board.sent(pushed(lines)[-1][0], 5)
+    assert [line[0] for line in pushed(lines)] == ["d", "b", "c", "a", "x"]
+
+
+def test_an_entry_serves_the_groups_below_first() -> None:
+    board = owner_of("abxy", slots=1)
+    board.hears("o", plan("mab", "xqr", "yst"))
+    lines = board.brings("o", 5, Role.OWNED)
+    for _ in range(3):
+        lines += board.sent(pushed(lines)[-1][0], 5)
+    assert pushed(lines)[0] == "x << 5 owned", "the next of the chain; x hands it to y"
+    assert sorted(pushed(lines)[1:]) == ["a << 5 copied", "b << 5 copied"]
+
+
+def test_an_entry_of_a_group_below_tells_nobody_that_it_passed_the_chunk_on() -> None:
+    board = owner_of("bx")
+    board.hears("o", plan("xyz", "mbc"))
+    lines = board.brings("x", 5, Role.OWNED)
+    assert pushed(lines) == ["b << 5 copied"]
+    assert not [line for line in lines + board.wait(0.2) if "Passed" in line]
+
+
+LARGE = [*(f"{n}" for n in range(8)), "m", *(f"{n}" for n in range(9, 40))]
+"""A group of 8 stripes, in which m is the second inner node of stripe 0."""
+
+
+def inner() -> Board:
+    board = Board(100)
+    board.joins("o", origin=True)
+    for name in LARGE:
+        if name != "m":
+            board.joins(name)
+    board.hears("o", plan(LARGE))
+    return board
+
+
+def test_an_inner_node_passes_its_stripes_chunks_down_its_branch() -> None:
+    board = inner()
+    branch = {name for name, _ in sent_to(board.brings("0", 5, Role.OWNED, tag=8))}
+    assert len(branch) == 8
+    again = {name for name, _ in sent_to(board.brings("0", 6, Role.OWNED, tag=16))}
+    assert branch == again, "whom it sends to stays the same"
+
+
+def test_it_is_a_leaf_of_the_other_stripes() -> None:
+    board = inner()
+    assert pushed(board.brings("0", 5, Role.OWNED, tag=9)) == []
+    assert pushed(board.brings("0", 6, Role.COPIED, tag=8)) == []
+
+
+def test_tag_and_version_travel_with_the_chunk() -> None:
+    board = inner()
+    board.begins("0", 5, Role.OWNED, tag=8, version=77)
+    actions = board.swarm.handle(ChunkStored(PeerId("0"), KEY, 5), board.now)
+    sends = [action for action in actions if isinstance(action, SendChunk)]
+    assert sends and {(a.root, a.plan_version) for a in sends} == {(8, 77)}
+
+
+def sent_to(lines: list[str]) -> list[tuple[str, int]]:
+    return [(line.split()[0], int(line.split()[2])) for line in pushed(lines)]
+
+
+# --- tags -----------------------------------------------------------------------------------------
+
+
+def tags_given(names: str, first: int, chunks: int) -> list[tuple[str, int]]:
+    """(owner, tag) of chunks that the origin of a star gives, from this tag on."""
+    board = Board(1000, origin=True)
+    board.names(*names)
+    board.swarm._push._tag = first
+    gifts: list[SendChunk] = []
+
+    def tell(event: Event) -> None:
+        actions = board.swarm.handle(event, board.now)
+        gifts.extend(action for action in actions if isinstance(action, SendChunk))
+
+    for name in names:
+        tell(NeighbourJoined(PeerId(name), board.bits(())))
+    for gift in gifts:  # which grows meanwhile
+        if len(gifts) >= chunks:
+            break
+        tell(ChunkSent(gift.peer, KEY, gift.index))
+        for name in names:
+            tell(MessageReceived(PeerId(name), Have(KEY, [gift.index])))
+        tell(MessageReceived(gift.peer, Passed(KEY, [gift.index])))
+    return [(gift.peer, gift.root) for gift in gifts]
+
+
+def test_the_origin_gives_chunk_after_chunk_to_entry_after_entry() -> None:
+    gifts = tags_given("abcde", 0, 60)
+    assert all(owner == "abcde"[tag % 5] for owner, tag in gifts)
+    tags = [tag for _, tag in gifts]
+    assert tags == sorted(set(tags))
+
+
+def test_tags_begin_anew_when_the_headers_field_is_full() -> None:
+    """65,536 is not a multiple of most numbers of stripes: who gets a chunk must be who can read
+    from its tag what to do with it."""
+    gifts = tags_given("abcde", TAGS - 20, 60)
+    assert {tag for _, tag in gifts} & {0, 1, 2, 3, 4}
+    assert all(0 <= tag < TAGS and owner == "abcde"[tag % 5] for owner, tag in gifts)
 
 
 # --- a chunk overtakes its sender's Join ----------------------------------------------------------

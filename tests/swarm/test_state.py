@@ -80,7 +80,7 @@ def test_availability_is_the_sum_of_what_neighbours_have(
         elif what == "leave":
             of.left(one)
         elif what == "have":
-            of.neighbour_has(one, index, 1.0)
+            of.neighbour_has(one, 1 << index, 1.0)
         elif what == "lack":
             of.neighbour_lacks(one, index)
     for index in range(CHUNKS):
@@ -109,7 +109,7 @@ def test_what_the_origin_has_is_not_held_by_mates() -> None:
 def test_a_chunk_heard_of_while_the_origin_pushes_is_young_then_settles() -> None:
     of = state(have=(5,))
     of.pushing_until_s = 100.0
-    of.hear_of(5, 1.0)
+    of.hear_of(1 << 5, 1.0)
     assert of.young and not of.offerable
     of.ripen(1.0 + of.grace_s - 0.01)
     assert of.young
@@ -121,14 +121,14 @@ def test_a_chunk_heard_of_while_the_origin_pushes_is_young_then_settles() -> Non
 
 def test_without_a_push_nothing_is_young() -> None:
     of = state(have=(5,))
-    of.hear_of(5, 1.0)
+    of.hear_of(1 << 5, 1.0)
     assert not of.young and of.offerable == 1 << 5
 
 
 def test_when_the_push_ends_everything_is_ripe_at_once() -> None:
     of = state(have=(5,))
     of.pushing_until_s = 2.0
-    of.hear_of(5, 1.9)
+    of.hear_of(1 << 5, 1.9)
     of.ripen(2.0)
     assert not of.young and of.offerable == 1 << 5
 
@@ -136,16 +136,16 @@ def test_when_the_push_ends_everything_is_ripe_at_once() -> None:
 def test_who_is_complete_offers_everything() -> None:
     of = state(have=tuple(range(CHUNKS)))
     of.pushing_until_s = 100.0
-    of.hear_of(5, 1.0)
+    of.hear_of(1 << 5, 1.0)
     assert of.offerable == (1 << CHUNKS) - 1
 
 
 def test_a_chunk_is_born_once() -> None:
     of = state()
     of.pushing_until_s = 100.0
-    of.hear_of(5, 1.0)
+    of.hear_of(1 << 5, 1.0)
     of.ripen(50.0)
-    of.hear_of(5, 51.0)
+    of.hear_of(1 << 5, 51.0)
     assert not of.young
 
 
@@ -153,7 +153,7 @@ def test_the_grace_follows_how_late_pushes_come_within_bounds() -> None:
     of = state()
     of.pushing_until_s = 1e9
     for index in range(CHUNKS):
-        of.hear_of(index, float(index))
+        of.hear_of(1 << index, float(index))
         of.pushed(index, index + 0.5)
     assert 1.0 < of.grace_s <= GRACE_MAX_S
     for _ in range(100):
@@ -175,11 +175,11 @@ def test_a_connection_takes_one_slot_for_all_that_waits_on_it() -> None:
     one = meet(of, "a")
     of.send_chunk(one, 1, 1.0, 0)
     of.send_chunk(one, 2, 1.0, 0)
-    assert of.slots.used == 1 and one.slot is Slot.HELD
+    assert of.slots.serving == 1 and one.slot is Slot.SERVING
     of.send_ended(one, 1, 1.5, done=True)
-    assert of.slots.used == 1
+    assert of.slots.serving == 1
     of.send_ended(one, 2, 2.0, done=True)
-    assert of.slots.used == 0 and one.slot is Slot.NONE
+    assert of.slots.serving == 0 and one.slot is Slot.NONE
     assert of.sent_bytes == 2000
 
 
@@ -187,7 +187,7 @@ def test_the_end_of_a_send_that_is_not_is_ignored() -> None:
     of = state()
     one = meet(of, "a")
     of.send_ended(one, 1, 1.0, done=True)
-    assert of.slots.used == 0 and of.sent_bytes == 0
+    assert of.slots.serving == 0 and of.sent_bytes == 0
 
 
 def test_patience_grows_with_the_chunk_and_is_never_too_short() -> None:
@@ -205,7 +205,7 @@ def test_a_send_that_takes_too_long_is_detached_and_its_receiver_skipped() -> No
     of.send_pace_s_per_byte = 1e-6
     of.send_chunk(one, 1, 1.0, 0)
     of.skip_full_sockets(1.1)
-    assert one.slot is Slot.HELD
+    assert one.slot is Slot.SERVING
     of.skip_full_sockets(1.3)
     assert one.slot is Slot.DETACHED and of.slots.free == 1
     assert one.skipped_until_s == 1.3 + SKIP_S
@@ -218,7 +218,7 @@ def test_a_receiver_three_times_slower_than_the_median_is_skipped() -> None:
     for name, seconds in (("a", 0.1), ("b", 0.1), ("c", 0.5)):
         one = meet(of, name)
         for _ in range(RECENT_SENDS):
-            one.sent(1000, seconds)
+            one.sent(1000, seconds, pushed=True)
     of.skip_full_sockets(10.0)
     skipped = [n.id for n in of.neighbours.values() if n.skipped_until_s > 10.0]
     assert skipped == ["c"]
@@ -230,7 +230,7 @@ def test_of_two_receivers_none_is_slow_by_comparison() -> None:
     for name, seconds in (("a", 0.1), ("b", 0.5)):
         one = meet(of, name)
         for _ in range(RECENT_SENDS):
-            one.sent(1000, seconds)
+            one.sent(1000, seconds, pushed=True)
     of.skip_full_sockets(10.0)
     assert all(n.skipped_until_s == 0.0 for n in of.neighbours.values())
 
@@ -261,5 +261,5 @@ def test_cancelled_sends_return_what_they_held() -> None:
     of.send_chunk(one, 1, 1.0, 0)
     of.send_chunk(one, 2, 1.0, 0)
     of.cancel_sends(one)
-    assert of.slots.used == 0 and not one.sending
+    assert of.slots.serving == 0 and not one.sending
     assert len(of.actions) == 4

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from strew.messages import ChunksFound, Have, Plan, Role, Tick
+from strew.messages import (
+    ChunksFound,
+    Have,
+    MessageReceived,
+    PeerId,
+    Plan,
+    Role,
+    Send,
+    Tick,
+)
+from strew.swarm.planning import PLAN_PERIOD_S
 from strew.swarm.swarm import (
     BAN_BAD_S,
     DUPLICATES_MAX,
-    PLAN_PERIOD_S,
     TICK_S,
 )
-from tests.swarm.board import ALL, KEY, Board, plan
+from tests.swarm.board import ALL, KEY, Board, member, plan
 
 
 def said(lines: list[str], word: str) -> list[str]:
@@ -99,7 +108,7 @@ def test_a_peer_that_joins_again_starts_anew() -> None:
     board.joins("a")
     board.requests("a", 1)
     assert board.joins("a") == ["unsend a 1", "a: Offer"]
-    assert board.slots.used == 0
+    assert board.slots.serving == 0
     assert board.swarm.copies() == 0
 
 
@@ -211,23 +220,36 @@ def test_a_plan_says_whom_to_meet() -> None:
     assert board.hears("o", plan("mabc", version=2)) == ["meet a b c"]
 
 
-def test_a_plan_of_several_groups_is_passed_on_to_who_may_not_have_it() -> None:
-    """The origin talks with its root groups only."""
+def test_the_first_two_of_a_star_tell_the_others() -> None:
+    """The origin may know only some; and everybody hears twice, lest one death hide the plan."""
+    for members, told in (("mabc", "abc"), ("ambc", "abc"), ("abmc", "")):
+        board = Board()
+        board.joins("o", origin=True)
+        for name in "abc":
+            board.joins(name)
+        lines = said(board.hears("o", plan(members)), "Plan")
+        assert sorted(lines) == [f"{name}: Plan v1" for name in told]
+
+
+def test_who_comes_later_hears_the_plan_from_who_is_to_tell_it() -> None:
     board = Board()
     board.joins("o", origin=True)
-    board.joins("a")
-    lines = board.hears("o", plan("ma", "xy"))
-    assert said(lines, "Plan") == ["a: Plan v1"]
-    assert said(board.joins("b"), "Plan") == ["b: Plan v1"]
+    board.hears("o", plan("ma", "xy"))
+    assert said(board.joins("a"), "Plan") == ["a: Plan v1"]
+    assert said(board.joins("x"), "Plan") == ["x: Plan v1"], "an entry of the group below"
+    assert said(board.joins("b"), "Plan") == [], "not in the plan"
     assert said(board.hears("a", plan("ma", "xy")), "Plan") == [], "it does not go in circles"
 
 
-def test_a_plan_of_one_group_is_told_by_the_origin_alone() -> None:
+def test_everybody_is_told_its_own_place() -> None:
     board = Board()
     board.joins("o", origin=True)
-    board.joins("a")
-    assert said(board.hears("o", plan("ma")), "Plan") == []
-    assert said(board.joins("b"), "Plan") == []
+    for name in "ax":
+        board.joins(name)
+    actions = board.swarm.handle(MessageReceived(PeerId("o"), plan("mba", "yx")), board.now)
+    told = {a.peer: a.message for a in actions if isinstance(a, Send)}
+    places = {peer: (m.group, m.place) for peer, m in told.items() if isinstance(m, Plan)}
+    assert places == {"a": (0, 2), "x": (1, 1)}
 
 
 def test_who_fetches_only_from_its_own_sources_has_no_mates() -> None:
@@ -248,9 +270,13 @@ def test_the_origin_listens_to_nobodys_plan() -> None:
     [
         plan("m", "", version=3),
         plan("mmm", version=3),
-        plan("ma", "b", version=3, roots=(-5, 99)),
-        Plan(KEY, -1, "", [], []),
-        Plan(KEY, 1 << 62, "x", [0] * 1000, []),
+        plan("ma", "b", version=3, fanout=1 << 40),
+        plan("ma", ["b"] * 30, version=3, fanout=1000),
+        plan("mab", version=3, origin="m"),
+        plan("ab", version=3),
+        Plan(KEY, -1, "", 0, [], -1, -1),
+        Plan(KEY, 1 << 62, "x", -8, [[member("m")]], 0, 0),
+        Plan(KEY, 1, "o", 8, [[member("m")]], -1, -1),
     ],
 )
 def test_a_made_up_plan_breaks_nothing(bad: Plan) -> None:
@@ -258,7 +284,8 @@ def test_a_made_up_plan_breaks_nothing(bad: Plan) -> None:
     board.joins("a")
     board.hears("a", bad)
     board.joins("o", origin=True)
-    assert board.brings("o", 1, Role.OWNED, root=1 << 60) is not None
+    for chunk, tag in enumerate((0, 1, 29, 65535, 1 << 60)):
+        assert board.brings("o", chunk, Role.OWNED, tag=tag) is not None
     assert board.wait(1.0) is not None
 
 

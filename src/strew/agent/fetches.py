@@ -99,15 +99,17 @@ class Fetches:
         sources: tuple[tuple[str, int], ...] = (),
         only_sources: bool = False,
         as_name_in: Path | None = None,
+        holder: tuple[str, int] | None = None,
     ) -> Transfer:
         """Start (or find) the transfer of an artifact to `target`; None keeps it in the store.
 
-        With `as_name_in` the target is the published name inside that folder.
+        With `as_name_in` the target is the published name inside that folder. `holder` is asked for
+        the manifest before any tracker.
         """
         running = self.transfers.get(artifact)
         if running is not None and not running.finished.done():
             return running
-        transfer = Transfer(artifact, target, reference, sources, only_sources)
+        transfer = Transfer(artifact, target, reference, sources, only_sources, holder)
         transfer.started_s = self._agent.now()
         self.transfers[artifact] = transfer
         self._on_transfer(transfer)

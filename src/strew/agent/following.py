@@ -60,4 +60,5 @@ class Follower:
                 manifest=obtain.manifest,
                 reference=publication.reference,
                 as_name_in=self._into,
+                holder=obtain.holder,
             )

@@ -41,9 +41,9 @@ _SIZE_UNITS: dict[str, int] = {
 }
 _BIT_UNITS: dict[str, int] = {
     **dict.fromkeys(("Kbit", "kbit"), 10**3),
-    "Mbit": 10**6,
-    "Gbit": 10**9,
-    "Tbit": 10**12,
+    **dict.fromkeys(("Mbit", "mbit"), 10**6),
+    **dict.fromkeys(("Gbit", "gbit"), 10**9),
+    **dict.fromkeys(("Tbit", "tbit"), 10**12),
 }
 _DURATION_UNITS_S: dict[str, Fraction] = {
     "ms": Fraction(1, 1000),

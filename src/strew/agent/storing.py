@@ -18,8 +18,12 @@ from collections.abc import Callable
 from typing import Any
 
 SLOW_S = 0.01
-"""Work that took so long, and gave up the processor of its own accord, has waited for the disk.
-On a machine whose cores are shared many a quick write is merely interrupted for as long."""
+"""Work that took so long without being interrupted, and gave up the processor of its own accord,
+has waited for the disk. Where processors are scarce many a quick write is interrupted for as long;
+a thread would then cost more than the write (a third of all time with 33 nodes on two cores)."""
+
+SLOW_TWICE_S = 1.0
+"""Two slow ones within this time are a slow disk; one is an accident."""
 
 THREADED_S = 5.0
 """After slow work everything goes to the thread for so long."""
@@ -41,6 +45,7 @@ class StoreThread:
         self._woken = False
         self._outstanding = 0
         self._threaded_until_s = 0.0
+        self._slow_s = -SLOW_TWICE_S
         self._thread = threading.Thread(target=self._run, name="strew-store", daemon=True)
         self._thread.start()
 
@@ -51,10 +56,14 @@ class StoreThread:
             self._outstanding += 1
             self._work.put((work, done))
             return
-        waits = _waits()
+        waits, interruptions = _switches()
         result, error = _attempt(work)
-        if self._loop.time() - now > SLOW_S and _waits() > waits:
-            self._threaded_until_s = now + THREADED_S
+        if self._loop.time() - now > SLOW_S:
+            after = _switches()
+            if after[0] > waits and after[1] == interruptions:
+                if now - self._slow_s < SLOW_TWICE_S:
+                    self._threaded_until_s = now + THREADED_S
+                self._slow_s = now
         done(result, error)
 
     def _run(self) -> None:
@@ -85,9 +94,11 @@ class StoreThread:
         self._thread.join(timeout=10.0)
 
 
-def _waits() -> int:
-    """How often this thread has given up the processor to wait for something."""
-    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+def _switches() -> tuple[int, int]:
+    """How often this thread has given up the processor to wait for something, and how often it was
+    taken from it."""
+    usage = resource.getrusage(resource.RUSAGE_THREAD)
+    return usage.ru_nvcsw, usage.ru_nivcsw
 
 
 def _attempt(work: Work) -> tuple[Any, BaseException | None]:

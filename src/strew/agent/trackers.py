@@ -22,6 +22,7 @@ from strew.errors import (
     UnavailableError,
 )
 from strew.messages import swarm_key_of
+from strew.node import Published
 from strew.tracker.client import FeedEvent, TrackerClient
 from strew.tracker.reports import PublicationEvent
 
@@ -150,9 +151,10 @@ class Trackers:
             published = news.publication
             if self._pins is not None:
                 self._pins.heard(published)
-            ours = swarm_key_of(published.artifact) in agent.manifests
-            if ours or follows(agent.settings.follow, published.reference):
+            if swarm_key_of(published.artifact) in agent.manifests:
                 agent.tell(Nudge(news.spread_s))
+            elif follows(agent.settings.follow, published.reference):
+                agent.tell(Published(published, news.spread_s))
 
     async def _learn_names(self, pins: Pins) -> None:
         """What was named before this process listened."""
@@ -190,7 +192,8 @@ class Trackers:
         assert agent.session is not None and agent.node is not None
         session = agent.session
         trackers = [self.client(str(address)) for address in self._addresses]
-        sources = [TrackerClient(session, Address(*a), agent.key) for a in transfer.sources]
+        first = (*transfer.sources, *((transfer.holder,) if transfer.holder else ()))
+        sources = [TrackerClient(session, Address(*a), agent.key) for a in first]
         if transfer.only_sources:
             return sources
         known = agent.node.book.known.get(swarm_key_of(transfer.artifact), {})

@@ -29,6 +29,7 @@ class Transfer:
     reference: str = ""
     sources: tuple[tuple[str, int], ...] = ()
     only_sources: bool = False
+    holder: tuple[str, int] | None = None
     becomes_origin: bool = False
     manifest: Manifest | None = None
     stage: Stage = "locating"

@@ -63,7 +63,19 @@ SCAN_MAX = 2000
 INLINE_BYTES_PER_REPLY_MAX = 256 << 10
 """Manifests in one handout, all together; a third more in JSON."""
 
+NODES_AT_ONCE = 500
+"""Nodes that may all announce at the moment of a publication. A larger fleet is asked to spread
+out at SPREAD_NODES_PER_S."""
+
+SPREAD_NODES_PER_S = 1500.0
+"""Announces a second that one core takes with some reserve (see bench/announce.py)."""
+
 assert ANNOUNCE_EVERY_S <= FETCHING_INTERVAL_S < IDLE_INTERVAL_S
+
+
+def spread_of(nodes: int) -> float:
+    """Within how many seconds of a publication the announces of so many nodes should come."""
+    return max(0, nodes - NODES_AT_ONCE) / SPREAD_NODES_PER_S
 
 
 @dataclass(frozen=True, slots=True)

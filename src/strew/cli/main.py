@@ -36,6 +36,8 @@ class Command(NamedTuple):
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Try it": (
         Command("demo", "demo", "spread a file over real processes on this machine, and compare"),
+        Command("lab", "lab", "the same over shaped links, with rivals beside it (root)"),
+        Command("sim", "sim", "the same in a virtual network: a thousand machines, and worse days"),
     ),
     "Run a fleet": (
         Command("serve", "serve", "tracker and origin in one process; prints how to join"),

@@ -5,7 +5,7 @@ instructions per 30 bits, without the interpreter looping.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from strew.errors import ProtocolError
 
@@ -28,7 +28,7 @@ class Bitfield:
     __slots__ = ("bits", "count", "size")
 
     def __init__(self, size: int, bits: int = 0) -> None:
-        assert size >= 0 and bits >= 0 and bits >> size == 0, (size, bits.bit_length())
+        assert size >= 0 and bits >= 0 and bits.bit_length() <= size, (size, bits.bit_length())
         self.size = size
         self.bits = bits
         self.count = bits.bit_count()
@@ -53,6 +53,16 @@ class Bitfield:
         self.bits = bits | 1 << index
         self.count += 1
         return True
+
+    def include(self, bits: int) -> int:
+        """Put a set of indexes in, given as an integer with bit i for index i; returns those that
+        were not there. They are within `range(size)`: the caller's promise, asserted."""
+        fresh = bits ^ (bits & self.bits)
+        if fresh:
+            self.bits |= fresh
+            self.count += fresh.bit_count()
+            assert self.bits.bit_length() <= self.size, (self.bits.bit_length(), self.size)
+        return fresh
 
     def discard(self, index: int) -> bool:
         """Take `index` out; True if it was there."""
@@ -91,7 +101,7 @@ class Bitfield:
 
     def __iter__(self) -> Iterator[int]:
         """Indexes in ascending order, of the moment of the call."""
-        return _indexes(self.bits)
+        return indexes_of(self.bits)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Bitfield):
@@ -105,18 +115,16 @@ class Bitfield:
 
     def copy(self) -> "Bitfield":
         """An independent copy (the integer itself is shared until one of the two changes)."""
-        twin = Bitfield.__new__(Bitfield)
-        twin.size, twin.bits, twin.count = self.size, self.bits, self.count
-        return twin
+        return Bitfield(self.size, self.bits)
 
     def missing(self) -> Iterator[int]:
         """Indexes not in here, ascending."""
-        return _indexes(self.bits ^ ((1 << self.size) - 1))
+        return indexes_of(self.bits ^ ((1 << self.size) - 1))
 
     def minus(self, other: "Bitfield") -> Iterator[int]:
         """Indexes in here and not in `other`, ascending."""
         assert self.size == other.size, (self.size, other.size)
-        return _indexes(self.bits & ~other.bits)
+        return indexes_of(self.bits ^ (self.bits & other.bits))
 
     def lacks_something_of(self, other: "Bitfield") -> bool:
         """Whether `other` has an index that is not in here."""
@@ -180,11 +188,27 @@ def _inflate(body: bytes, length_bytes: int) -> bytes:
     return raw
 
 
-def _indexes(bits: int) -> Iterator[int]:
+def indexes_of(bits: int) -> Iterator[int]:
     """Set bits in ascending order; a search in the binary text runs at the speed of memrchr."""
-    text = f"{bits:b}"
+    if not bits:
+        return
+    first = (bits & -bits).bit_length() - 1
+    text = f"{bits >> first:b}"  # those of one message lie close together: a short text
     last = len(text) - 1
-    position = text.rfind("1")
+    position = last
     while position >= 0:
-        yield last - position
+        yield first + last - position
         position = text.rfind("1", 0, position)
+
+
+def bits_of(indexes: Sequence[int], size: int) -> int:
+    """The set of these indexes, bit i for index i; IndexError for one outside of `range(size)`."""
+    if not indexes:
+        return 0
+    first = min(indexes)
+    if first < 0 or max(indexes) >= size:
+        raise IndexError(f"{first} to {max(indexes)} in a set of {size}")
+    bits = 0
+    for index in indexes:
+        bits |= 1 << (index - first)
+    return bits << first

@@ -122,11 +122,23 @@ class Child:
                 self._process.kill()
 
 
-async def start_child(name: str, arguments: Sequence[str], key: FleetKey, folder: Path) -> Child:
-    """Run `strew ARGUMENTS --json`. It gets the key, and no setting of the user's."""
+async def start_child(
+    name: str,
+    arguments: Sequence[str],
+    key: FleetKey,
+    folder: Path,
+    *,
+    wrapping: Sequence[str] = (),
+) -> Child:
+    """Run `strew ARGUMENTS --json`. It gets the key, and no setting of the user's.
+
+    `wrapping` is put before the command line; it must end by becoming that command, so that the
+    process stays the same.
+    """
     log = folder / f"{name.replace(' ', '-')}.log"
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
+            *wrapping,
             sys.executable,
             "-m",
             "strew",
@@ -137,6 +149,7 @@ async def start_child(name: str, arguments: Sequence[str], key: FleetKey, folder
             stderr=errors,
             limit=LINE_BYTES_MAX,
             env=_environment(key, folder),
+            start_new_session=True,  # Ctrl-C is for this process, which ends its children
         )
     return Child(name, process, log)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-from aiohttp import hdrs
 
 from strew.agent.client import HOST_HEADER, NodeClient
 from strew.agent.quantity import exact_rate
 from strew.content.manifest import Manifest
 from strew.content.reference import Address
 from strew.demo.child import Child, start_child
+from strew.demo.gathering import gathered
 from strew.errors import UnavailableError
 from strew.fleet import SECRET_BYTES, FleetKey
 from strew.store.disk import DiskStore
@@ -29,10 +28,6 @@ FOLLOWED = "demo:*"
 START_WITHIN_S = 30.0
 START_EACH_S = 2.0
 """A process starts in half a second of one core; a machine with one slow core has many to do."""
-
-LOOK_EVERY_S = 0.05
-
-_STREAMS = re.compile(r"^strew_tracker_event_streams ([0-9.]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +90,7 @@ class Fleet:
             await self._start_member(f"node {number}", node) for number in range(1, nodes + 1)
         ]
         self.nodes = [await self._ready(child) for child in children]
-        await self._all_joined()
-
-    async def _all_joined(self) -> None:
-        """Wait until the tracker knows every node, and each of them hears of publications."""
-        wanted = len(self.nodes) + 1
-        while True:
-            known = await self.origin.client.nodes()
-            if len(known) >= wanted and await self._streams() >= wanted:
-                return
-            await asyncio.sleep(LOOK_EVERY_S)
-
-    async def _streams(self) -> float:
-        """How many nodes listen to the tracker's events."""
-        headers = {hdrs.AUTHORIZATION: f"Bearer {self._key.node_token()}"}
-        url = f"http://{self.origin.address}/metrics"
-        async with self._session.get(url, headers=headers) as answer:
-            found = _STREAMS.search(await answer.text())
-        return float(found[1]) if found else 0.0
+        await gathered(self._session, self.origin.client, self._key, nodes + 1)
 
     async def _start_member(self, name: str, arguments: Sequence[str]) -> Child:
         place = self._place(name)

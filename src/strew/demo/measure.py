@@ -23,7 +23,7 @@ _SYSTEM_FIELD = 12
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One strategy's numbers, as `--json` shows them. Seconds count from the publication; what a
-    rate is needed for is None where there is none."""
+    rate is needed for is None where there is none, duplicates where nobody counts them."""
 
     strategy: str
     nodes: int
@@ -38,7 +38,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     ratio_to_line: float | None
     ratio_to_bound: float | None
     origin_sent_ratio: float
-    duplicate_ratio: float
+    duplicate_ratio: float | None
     verified: int
     cpu_s_per_gib: float
     rss_peak_bytes: int
@@ -51,14 +51,14 @@ class Counts:
     seconds: Sequence[float]
     chunks: int
     origin_sent_bytes: int
-    duplicate_bytes: int
+    duplicate_bytes: int | None
     verified: int
     cpu_s: float
     rss_peak_bytes: int
 
 
 def result_of(
-    strategy: str, size_bytes: int, rate_bytes_per_s: int | None, counts: Counts
+    strategy: str, size_bytes: int, rate_bytes_per_s: float | None, counts: Counts
 ) -> Result:
     """The numbers of one strategy, set against the bounds."""
     nodes = len(counts.seconds)
@@ -66,12 +66,13 @@ def result_of(
     line_s = size_bytes / rate_bytes_per_s if rate_bytes_per_s else None
     bound_s = bound(line_s, nodes, counts.chunks) if line_s else None
     delivered_bytes = nodes * size_bytes
+    duplicates = counts.duplicate_bytes
     return Result(
         strategy=strategy,
         nodes=nodes,
         size_bytes=size_bytes,
         chunks=counts.chunks,
-        rate_bytes_per_s=rate_bytes_per_s,
+        rate_bytes_per_s=None if rate_bytes_per_s is None else round(rate_bytes_per_s),
         seconds_last=last_s,
         seconds_median=median(counts.seconds),
         seconds_first=min(counts.seconds),
@@ -80,7 +81,7 @@ def result_of(
         ratio_to_line=last_s / line_s if line_s else None,
         ratio_to_bound=last_s / bound_s if bound_s else None,
         origin_sent_ratio=counts.origin_sent_bytes / size_bytes,
-        duplicate_ratio=counts.duplicate_bytes / delivered_bytes,
+        duplicate_ratio=None if duplicates is None else duplicates / delivered_bytes,
         verified=counts.verified,
         cpu_s_per_gib=counts.cpu_s * GIB / delivered_bytes,
         rss_peak_bytes=counts.rss_peak_bytes,

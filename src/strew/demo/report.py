@@ -34,7 +34,7 @@ def rows(results: Sequence[Result]) -> list[Row]:
 
 
 def _row(result: Result) -> Row:
-    ratio = result.ratio_to_bound
+    ratio, duplicates = result.ratio_to_bound, result.duplicate_ratio
     return (
         result.strategy,
         format_duration(result.seconds_first),
@@ -42,7 +42,7 @@ def _row(result: Result) -> Row:
         format_duration(result.seconds_last),
         UNKNOWN if ratio is None else f"{ratio:.3f}",
         f"{result.origin_sent_ratio:.2f} F",
-        f"{100 * result.duplicate_ratio:.2f} %",
+        UNKNOWN if duplicates is None else f"{100 * duplicates:.2f} %",
         f"{result.cpu_s_per_gib:.2f}",
         format_size(result.rss_peak_bytes),
         f"{result.verified} of {result.nodes}",

@@ -1,11 +1,18 @@
 """What is spread in a demo: one file of random bytes, or the same bytes cut into parts."""
 
+import asyncio
 import random
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from blake3 import blake3
+
+from strew.agent.quantity import MIB, format_size
+from strew.errors import DiskError
 
 SEED = 2008
 """Every run of the same size spreads the same bytes, so that runs can be compared."""
@@ -13,6 +20,9 @@ SEED = 2008
 STEP_BYTES = 1 << 20
 
 NAME = "input.bin"
+
+SPARE_BYTES = 64 * MIB
+"""Indexes, manifests and logs beside the copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,27 @@ def make_source(folder: Path, size_bytes: int) -> SourceFile:
             hasher.update(step)
             file.write(step)
     return SourceFile(path, size_bytes, hasher.digest())
+
+
+@asynccontextmanager
+async def held_source(
+    what: str, size_bytes: int, copies: int, *, mark: str = ""
+) -> AsyncIterator[SourceFile]:
+    """The file, in a temporary folder `strew-WHAT-MARK...` with room for so many copies beside it,
+    which is deleted with all below it. DiskError, OSError."""
+    folder = Path(tempfile.mkdtemp(prefix=f"strew-{what}-{mark}"))
+    try:
+        needed_bytes = size_bytes * (copies + 2) + SPARE_BYTES
+        free_bytes = shutil.disk_usage(folder).free
+        if free_bytes < needed_bytes:
+            raise DiskError(
+                f"the {what} needs {format_size(needed_bytes)}, {str(folder.parent)!r} has "
+                f"{format_size(free_bytes)}",
+                hint="give a smaller --size, fewer --nodes, or name another folder in TMPDIR",
+            )
+        yield await asyncio.to_thread(make_source, folder, size_bytes)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def cut(source: SourceFile, folder: Path, count: int) -> list[Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ from typing import Any
 import msgspec
 
 from strew.agent.client import NodeReport
-from strew.agent.quantity import GIB, MIB, exact_size, format_size
+from strew.agent.quantity import GIB, MIB, exact_size
 from strew.demo.fleet import Fleet, open_fleet
 from strew.demo.measure import Counts, Result, cpu_s, result_of, rss_peak_bytes
-from strew.demo.source import SourceFile, cut, digest_of_files, make_source
+from strew.demo.source import SourceFile, cut, digest_of_files, held_source
 from strew.demo.strategies import (
     SERVERS_DEFAULT,
     Spread,
@@ -26,7 +25,7 @@ from strew.demo.strategies import (
     servers_of,
     spread_by,
 )
-from strew.errors import DiskError, UnavailableError, UsageError
+from strew.errors import UnavailableError, UsageError
 
 NODES_MAX = 64
 """Each is a process of some 60 MiB; more on one machine measure its scheduler."""
@@ -34,9 +33,6 @@ NODES_MAX = 64
 SIZE_MIN_BYTES = MIB
 SIZE_MAX_BYTES = 64 * GIB
 """Below, the start of a transfer is all one sees; above, no disk is meant for a demo."""
-
-SPARE_BYTES = 64 * MIB
-"""Indexes, manifests and logs beside the copies."""
 
 LOOK_EVERY_S = 0.5
 LOOK_EACH_S = 0.04
@@ -100,19 +96,8 @@ async def demo_source(terms: Terms) -> AsyncIterator[SourceFile]:
     UsageError, DiskError, OSError.
     """
     terms.check()
-    folder = Path(tempfile.mkdtemp(prefix="strew-demo-"))
-    try:
-        needed_bytes = terms.size_bytes * (terms.nodes + 2) + SPARE_BYTES
-        free_bytes = shutil.disk_usage(folder).free
-        if free_bytes < needed_bytes:
-            raise DiskError(
-                f"the demo needs {format_size(needed_bytes)}, {str(folder.parent)!r} has "
-                f"{format_size(free_bytes)}",
-                hint="give a smaller --size, fewer --nodes, or name another folder in TMPDIR",
-            )
-        yield await asyncio.to_thread(make_source, folder, terms.size_bytes)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    async with held_source("demo", terms.size_bytes, terms.nodes) as source:
+        yield source
 
 
 async def measured(

@@ -9,8 +9,8 @@ asked side by side, and their names stay known while they are silent.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
 
 from strew.announce.announcer import (
     AnnounceAnswered,
@@ -26,20 +26,13 @@ from strew.announce.protocol import (
     Handout,
     Holding,
     Peer,
-    Publication,
 )
 from strew.content.bitfield import Bitfield
 from strew.errors import ProtocolError
 from strew.messages import (
     Action,
-    ChunkAborted,
     ChunkArriving,
-    ChunkCorrupt,
-    ChunkNotSent,
-    ChunkRotten,
-    ChunkSent,
-    ChunksFound,
-    ChunkStored,
+    ChunkEvent,
     Closed,
     Completed,
     DialDone,
@@ -66,6 +59,7 @@ from strew.messages import (
     Tick,
     swarm_key_of,
 )
+from strew.node.news import News, Obtain, Published
 from strew.node.participation import Participation, holding_aside
 from strew.node.peers import PeerBook
 from strew.node.seeking import NEIGHBOURS_DEFAULT, Seeker
@@ -88,27 +82,8 @@ EARLY_JOINS_MAX = 16
 REFRESH_S = 1.0
 """How often the state told to trackers is renewed while something is being fetched."""
 
-
-_OF_CHUNKS = (
-    ChunkArriving,
-    ChunkStored,
-    ChunkSent,
-    ChunkCorrupt,
-    ChunkAborted,
-    ChunkNotSent,
-    ChunkRotten,
-    ChunksFound,
-)
-
-
-class Obtain(Action, frozen=True, gc=False):
-    """A followed name was given to an artifact: get its manifest and open the store for it.
-
-    Answered by `Opened`, sooner or later; `manifest` is empty if it did not come along.
-    """
-
-    publication: Publication
-    manifest: bytes
+_FOR_THE_NODE = frozenset((Meet, Drop, Completed))
+"""What a swarm wants that the node has a part in; everything else goes on to the shell."""
 
 
 class Node:
@@ -139,26 +114,30 @@ class Node:
         self._port = port
         self._host = host
         self._follows = tuple(follows)
-        self._slots = UploadSlots(slots)
+        self.slots = UploadSlots(slots)
         self._credit = credit
         self._stall_s = stall_s
         self._seeker = Seeker(me, neighbours)
         self._links: dict[PeerId, LinkUp] = {}
         self._early: dict[PeerId, dict[int, Join]] = {}
+        self._news = News()
         self._announcer = Announcer(tuple(trackers), dice, now, limited=limited)
         self._refresh_s: float | None = None
         self._slow_due_s: float | None = None
         self._out: list[Action] = []
+        self._often: dict[type, Callable[[Any, float], None]] = {
+            **dict.fromkeys(get_args(ChunkEvent), self._on_chunk),
+            MessageReceived: self._on_message,
+        }
 
     # --- the door --------------------------------------------------------------------------------
 
     def handle(self, event: Event, now: float) -> list[Action]:
         """Tell the node what happened; returns what it wants done, in order."""
         self._out = []
-        if isinstance(event, _OF_CHUNKS):
-            self._to_swarm(event.swarm, event, now)
-        elif isinstance(event, MessageReceived):
-            self._on_message(event, now)
+        often = self._often.get(type(event))
+        if often is not None:
+            often(event, now)
         else:
             self._handle_rare(event, now)
             self._look_ahead()
@@ -183,6 +162,8 @@ class Node:
             case AnnounceAnswered():
                 self._out += self._announcer.handle(event, now)
                 self._on_handout(event.handout, now)
+            case Published():
+                self._on_published(event, now)
             case AnnounceFailed() | Nudge():
                 self._out += self._announcer.handle(event, now)
             case Leaving():
@@ -263,6 +244,9 @@ class Node:
 
     # --- swarms ----------------------------------------------------------------------------------
 
+    def _on_chunk(self, event: ChunkEvent, now: float) -> None:
+        self._to_swarm(event.swarm, event, now)
+
     def _to_swarm(self, key: int, event: Event, now: float) -> None:
         part = self.participations.get(key)
         if part is None:
@@ -270,8 +254,10 @@ class Node:
                 self._out.append(Discard(event.peer, event.swarm, event.index))
             return
         for action in part.swarm.handle(event, now):
-            if isinstance(action, Meet):
-                self._seeker.meet(key, action.members, now)
+            if type(action) not in _FOR_THE_NODE:
+                self._out.append(action)
+            elif isinstance(action, Meet):
+                self._seeker.meet(key, action.members, now, mutual=action.mutual)
                 self._seek(key, now)
                 self._look_ahead()
             elif isinstance(action, Drop):
@@ -279,9 +265,8 @@ class Node:
                 self._out.append(Disconnect(action.peer, action.reason))
             else:
                 self._out.append(action)
-                if isinstance(action, Completed):
-                    self._seeker.wanting.discard(key)
-                    self._look_ahead()
+                self._seeker.wanting.discard(key)
+                self._look_ahead()
 
     def _on_opened(self, event: Opened, now: float) -> None:
         key = swarm_key_of(event.artifact)
@@ -292,7 +277,7 @@ class Node:
             self.me,
             event.lengths,
             event.have,
-            self._slots,
+            self.slots,
             random.Random(self._dice.getrandbits(64)),
             zone=self.zone,
             origin=event.origin,
@@ -379,11 +364,11 @@ class Node:
 
     def _on_message(self, event: MessageReceived, now: float) -> None:
         message = event.message
-        if isinstance(message, Join):
+        if type(message) is Join:
             self._on_join(event.peer, message, now)
             self._look_ahead()
         else:
-            if isinstance(message, Leave):
+            if type(message) is Leave:
                 self._on_leave(event.peer, message.swarm)
             self._to_swarm(message.swarm, event, now)
 
@@ -393,6 +378,9 @@ class Node:
             early = self._early.setdefault(peer, {})
             if len(early) < EARLY_JOINS_MAX and len(join.have) <= EARLY_HAVE_BYTES_MAX:
                 early[join.swarm] = join
+                link = self._links.get(peer)
+                if link is not None and link.port:
+                    self._out += self._news.obtain(join.swarm, (link.host, link.port))
             return
         if peer in self._links:
             self._join(join.swarm, peer)
@@ -444,9 +432,21 @@ class Node:
 
     # --- finding peers ---------------------------------------------------------------------------
 
+    def _on_published(self, event: Published, now: float) -> None:
+        """Announce soon; where that takes a while, begin with the first peer that comes."""
+        key = swarm_key_of(event.publication.artifact)
+        if event.spread_s > 0.0 and key not in self.participations:
+            self._news.hear(event.publication)
+            self._seeker.expect(key)
+            for peer, link in self._links.items():
+                if key in self._early.get(peer, {}) and link.port:
+                    self._out += self._news.obtain(key, (link.host, link.port))
+        self._out += self._announcer.handle(Nudge(event.spread_s), now)
+
     def _on_handout(self, handout: Handout, now: float) -> None:
         for publication in handout.publications:
             key = swarm_key_of(publication.artifact)
+            self._news.settle(key)
             if key not in self.participations:
                 self._seeker.expect(key)
             manifest = handout.manifests.get(publication.artifact, b"")

@@ -72,6 +72,8 @@ class PeerBook:
         if peer and entry.id != peer:
             entry.id, entry.failures, entry.due_s = peer, 0, due_s
         entry.named_s = now
+        if source == "plan":
+            entry.source = source
         entry.seed = entry.seed or seed
         entry.due_s = min(entry.due_s, due_s) if not entry.failures else entry.due_s
 

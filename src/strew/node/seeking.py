@@ -17,6 +17,9 @@ from strew.node.peers import PeerBook
 NEIGHBOURS_DEFAULT = 40
 """Neighbours sought in a swarm: a whole push group and some of other groups."""
 
+PLAN = "plan"
+"""The source of peers that a push plan names: they are met even by a node with enough others."""
+
 DIALS_MAX = 32
 """Dials under way at once."""
 
@@ -84,13 +87,13 @@ class Seeker:
             self.wanting.add(key)
         return True
 
-    def meet(self, key: int, members: Sequence[PlanMember], now: float) -> None:
-        """A plan names this node's mates."""
+    def meet(self, key: int, members: Sequence[PlanMember], now: float, *, mutual: bool) -> None:
+        """A plan names machines to which this node passes chunks."""
         for member in members:
             peer = PeerId(member.id)
-            due_s = now if self._me < peer else now + COURTESY_S
+            due_s = now + COURTESY_S if mutual and peer < self._me else now
             address = (member.host, member.port)
-            self.book.learn(key, address, peer, "", "plan", due_s, now)
+            self.book.learn(key, address, peer, "", PLAN, due_s, now)
         self.wanting.add(key)
 
     def dial_ended(self, event: DialDone | DialFailed, now: float) -> None:
@@ -106,10 +109,10 @@ class Seeker:
     ) -> tuple[list[Dial], list[PeerId]]:
         """Whom to dial for a swarm now, and which of its peers are linked already."""
         missing = self._missing(key, part, linked)
-        if missing == 0:
+        if missing == 0 and not self._awaits_plan(key, part, linked):
             self.wanting.discard(key)
             return [], []
-        missing -= len(self._dialling)
+        places = missing - len(self._dialling)
         dials: list[Dial] = []
         found: list[PeerId] = []
         for peer in self.book.due(key, now):
@@ -117,13 +120,24 @@ class Seeker:
             address = (peer.host, peer.port)
             if peer.id in linked:
                 found.append(peer.id)
-            elif missing > 0 and len(self._dialling) < DIALS_MAX and address not in self._dialling:
-                missing -= 1
+                continue
+            wanted = places > 0 or peer.source == PLAN
+            if wanted and len(self._dialling) < DIALS_MAX and address not in self._dialling:
+                places -= 1
                 self._dialling.add(address)
                 dials.append(Dial(*address))
             else:
                 peer.postponed = address not in self._dialling
         return dials, found
+
+    def _awaits_plan(
+        self, key: int, part: Participation | None, linked: Collection[PeerId]
+    ) -> bool:
+        """Whether a plan named machines that this node is not connected with yet."""
+        if part is None or (part.swarm.have.complete and not part.origin):
+            return False
+        known = self.book.known.get(key, {}).values()
+        return any(p.source == PLAN and p.id not in linked for p in known)
 
     def _missing(self, key: int, part: Participation | None, linked: Collection[PeerId]) -> int:
         """How many neighbours more the swarm could do with."""

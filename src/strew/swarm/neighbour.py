@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from strew.content.bitfield import Bitfield
 from strew.messages import PeerId
 from strew.swarm.slots import Slot
@@ -27,7 +25,9 @@ class Neighbour:
     """State kept for one neighbour of one swarm; owned and changed by the swarm alone.
 
     `sending` and `arriving` map a chunk to when it began, `requested` to when it was asked for;
-    a chunk stands in at most one of `requested` and `arriving`.
+    a chunk stands in at most one of `requested` and `arriving`. `number` grows from one that joined
+    to the next. A node of a large fleet holds some forty of these and a simulator some forty for
+    each machine: what most of them never use takes no room.
     """
 
     __slots__ = (
@@ -40,9 +40,12 @@ class Neighbour:
         "id",
         "joined_s",
         "near",
+        "number",
         "offered",
         "origin",
         "parked_s",
+        "pushed_pace",
+        "quickest_pace",
         "quiet_until_s",
         "received_bytes",
         "received_pace",
@@ -77,6 +80,7 @@ class Neighbour:
         self.origin = origin
         self.fit = fit
         self.joined_s = now
+        self.number = 0
         # what we send
         self.sending: dict[int, float] = {}
         self.slot = Slot.NONE
@@ -86,7 +90,10 @@ class Neighbour:
         self.full = False
         self.quiet_until_s = 0.0
         self.sent_pace = 0.0
-        self.sent_recent: deque[float] = deque(maxlen=RECENT_SENDS)
+        self.pushed_pace = 0.0
+        self.sent_recent: tuple[float, ...] = ()
+        self.quickest_pace = 0.0
+        """Seconds per byte of the quickest of its last pushes; 0 before there were enough."""
         # what it sends
         self.parked_s: float | None = None
         self.requested: dict[int, float] = {}
@@ -102,11 +109,6 @@ class Neighbour:
         self.sent_bytes = 0
 
     @property
-    def quickest_pace(self) -> float:
-        """Seconds per byte of the quickest of its last chunks; 0 before there were enough."""
-        return min(self.sent_recent) if len(self.sent_recent) == RECENT_SENDS else 0.0
-
-    @property
     def sent_rate(self) -> float:
         """Bytes/s at which it took its last chunks; 0 before the first."""
         return _rate(self.sent_pace)
@@ -116,11 +118,17 @@ class Neighbour:
         """Bytes/s at which its last chunks came; 0 before the first."""
         return _rate(self.received_pace)
 
-    def sent(self, length_bytes: int, seconds: float) -> None:
-        """Count a chunk that left for this neighbour."""
+    def sent(self, length_bytes: int, seconds: float, *, pushed: bool) -> None:
+        """Count a chunk that left for this neighbour. How quickly one is sent depends on how many
+        go out beside it: pushes are compared with pushes only."""
         self.sent_bytes += length_bytes
-        self.sent_recent.append(seconds / length_bytes)
         self.sent_pace = _blend(self.sent_pace, length_bytes, seconds)
+        if not pushed:
+            return
+        self.pushed_pace = _blend(self.pushed_pace, length_bytes, seconds)
+        self.sent_recent = (*self.sent_recent[1 - RECENT_SENDS :], seconds / length_bytes)
+        if len(self.sent_recent) == RECENT_SENDS:
+            self.quickest_pace = min(self.sent_recent)
 
     def received(self, length_bytes: int, seconds: float) -> None:
         """Count a verified chunk from this neighbour; a stall before it is forgiven."""

@@ -15,6 +15,7 @@ from strew.messages import (
     Drop,
     Nack,
     Offer,
+    PeerId,
     Renew,
     Request,
     Role,
@@ -74,7 +75,15 @@ class Offers:
         self._state = state
         self._stall_max_s = stall_s
         self._credit = credit
+        self._all = (1 << len(state.lengths)) - 1
         self._sources: dict[int, int] = {}  # chunk -> how many were asked for it or send it
+        self._comes: dict[int, int] = {}  # chunk -> from how many it is arriving
+        self._asked = 0  # chunks asked for and not yet arriving
+        self._parked: dict[PeerId, Neighbour] = {}
+        self._news: dict[PeerId, Neighbour] = {}  # parked ones not known to be of no use now
+        self._closed_seen = (0, 0, 0)
+        self._open: dict[PeerId, Neighbour] = {}  # who holds an offer of this node
+        self._ripe_seen = 0
         self._urgent = 0  # chunks for which a holder was too late: locality no longer counts
         self._receive_pace_s_per_byte = 0.0
         self._fed_s: float | None = None
@@ -88,32 +97,44 @@ class Offers:
         if state.slots.free <= 0:
             return
         ripe = state.offerable
-        for neighbour in state.neighbours.values():
-            if (
-                neighbour.offered
-                or neighbour.slot is not Slot.NONE
-                or neighbour.quiet_until_s > now
-            ):
-                continue
-            if ripe & ~neighbour.have.bits:
-                neighbour.offered = True
-                state.tell(neighbour, Offer(state.key))
+        if ripe != self._ripe_seen:
+            fresh = ripe ^ (ripe & self._ripe_seen)
+            self._ripe_seen = ripe
+            if fresh and fresh != state.availability.held_by(len(state.neighbours), fresh):
+                state.unoffered.update(state.neighbours)
+        if not state.unoffered:
+            return
+        for neighbour in sorted(state.unoffered.values(), key=_joining):
+            if neighbour.offered or neighbour.slot is not Slot.NONE:
+                del state.unoffered[neighbour.id]
+            elif neighbour.quiet_until_s <= now:
+                del state.unoffered[neighbour.id]
+                if neighbour.have.bits | ripe != neighbour.have.bits:
+                    neighbour.offered = True
+                    self._open[neighbour.id] = neighbour
+                    state.tell(neighbour, Offer(state.key))
 
     def close(self) -> None:
         """No slot is free any more: take the open offers back."""
         state = self._state
-        if state.slots.free > 0:
+        if not self._open or state.slots.free > 0:
             return
-        for neighbour in state.neighbours.values():
-            if neighbour.offered:
-                neighbour.offered = False
-                state.tell(neighbour, Close(state.key))
+        for neighbour in sorted(self._open.values(), key=_joining):
+            neighbour.offered = False
+            state.tell(neighbour, Close(state.key))
+        state.unoffered.update(self._open)
+        self._open.clear()
 
     def requested(self, by: Neighbour, index: int, now: float, renew: bool) -> None:
         """A neighbour asks for a chunk: serve it now, right after the running one, or not."""
         state = self._state
         by.offered = False
+        self._open.pop(by.id, None)
+        state.unoffered[by.id] = by
         if not 0 <= index < len(state.lengths) or index not in state.have:
+            self._refuse(by, index, now)
+            return
+        if by.fit and state.withheld >> index & 1:
             self._refuse(by, index, now)
             return
         if index in by.sending:
@@ -142,27 +163,56 @@ class Offers:
 
     # --- the receiver's end ----------------------------------------------------------------------
 
+    def park(self, neighbour: Neighbour, now: float) -> None:
+        """It offers: the offer stands until it is used or taken back."""
+        neighbour.parked_s = now
+        self._parked[neighbour.id] = self._news[neighbour.id] = neighbour
+
+    def unpark(self, neighbour: Neighbour) -> None:
+        """Its offer no longer stands."""
+        neighbour.parked_s = None
+        if self._parked.pop(neighbour.id, None) is not None:
+            self._news.pop(neighbour.id, None)
+
+    def gained(self, neighbour: Neighbour) -> None:
+        """It has more than before."""
+        if neighbour.parked_s is not None:
+            self._news[neighbour.id] = neighbour
+
+    def comes(self, index: int) -> bool:
+        """Whether this chunk is arriving from somebody."""
+        return index in self._comes
+
     def ask(self, now: float) -> None:
         """While there is credit, answer parked offers with requests."""
         state = self._state
-        if state.have.complete:
+        if not self._parked or self._asked >= self._credit or state.have.complete:
             return
-        parked = [n for n in state.neighbours.values() if n.parked_s is not None]
-        if not parked:
+        closed = self._closed(now)
+        if any(
+            was | now_is != now_is for was, now_is in zip(self._closed_seen, closed, strict=True)
+        ):
+            self._news.update(self._parked)
+        self._closed_seen = closed
+        if not self._news:
             return
-        outstanding = sum([len(n.requested) for n in state.neighbours.values()])
-        parked.sort(key=lambda n: (not n.near, n.origin, len(n.arriving), -n.received_rate))
-        for neighbour in parked:
-            if outstanding >= self._credit:
+        useful = [
+            n for n in self._news.values() if n.have.bits | closed[_kind(n)] != closed[_kind(n)]
+        ]
+        self._news = {n.id: n for n in useful}
+        useful.sort(
+            key=lambda n: (not n.near, n.origin, len(n.arriving), -n.received_rate, n.number)
+        )
+        for neighbour in useful:
+            if self._asked >= self._credit:
                 return
             index = self._choose(neighbour, now)
             if index is None:
                 continue
-            neighbour.parked_s = None
+            self.unpark(neighbour)
             neighbour.renewed = False
             self._request(neighbour, index, now)
             state.tell(neighbour, Request(state.key, index))
-            outstanding += 1
 
     def renew(self, neighbour: Neighbour, now: float) -> None:
         """If its running chunk is about to end, ask the same sender for the next one."""
@@ -188,44 +238,61 @@ class Offers:
         self._request(neighbour, successor, now)
         state.tell(neighbour, Renew(state.key, successor))
 
-    def _choose(self, neighbour: Neighbour, now: float) -> int | None:
-        """The rarest of a few useful chunks of this neighbour.
+    def _closed(self, now: float) -> tuple[int, int, int]:
+        """What is not to be asked of a near neighbour, a far one, an origin.
 
         Of a far one only what nobody near has; of the origin only what nobody else has, and
         nothing while it pushes: what it has let go of is on its way.
         """
-        state = self._state
-        wanted = neighbour.have.bits & ~(state.have.bits | state.in_flight | state.young)
+        state, urgent = self._state, self._urgent
+        near = state.have.bits | state.in_flight | state.young
         if now < self._starved_until_s:
-            pass  # whoever has it
-        elif neighbour.origin:
-            pushing = now < state.pushing_until_s
-            wanted &= self._urgent if pushing else ~state.mates_held | self._urgent
-        elif not neighbour.near:
-            wanted &= ~state.near_held | self._urgent
+            return near, near, near  # whoever has it
+        far = near | (state.near_held ^ (state.near_held & urgent))
+        if now < state.pushing_until_s:
+            return near, far, near | (self._all ^ urgent)
+        return near, far, near | (state.mates_held ^ (state.mates_held & urgent))
+
+    def _choose(self, neighbour: Neighbour, now: float) -> int | None:
+        """The rarest of a few useful chunks of this neighbour."""
+        state = self._state
+        closed = self._closed(now)[_kind(neighbour)]
+        wanted = neighbour.have.bits ^ (neighbour.have.bits & closed)
         if not wanted:
             return None
-        best, best_count = -1, 1 << 30
-        for _ in range(SAMPLES_MAX):
-            start = state.dice.randrange(len(state.lengths))
-            rest = wanted >> start or wanted
-            base = start if wanted >> start else 0
-            index = base + (rest & -rest).bit_length() - 1
-            count = state.availability[index]
-            if count < best_count:
-                best, best_count = index, count
-        return best
+        sampled = [self._random_one(wanted) for _ in range(SAMPLES_MAX)]
+        among = 0
+        for index in sampled:
+            among |= 1 << index
+        rarest = state.availability.rarest(among)
+        return next(index for index in sampled if rarest >> index & 1)
+
+    def _random_one(self, wanted: int) -> int:
+        """The first of these chunks at or after a random place, around the end."""
+        start = self._state.dice.randrange(len(self._state.lengths))
+        rest = wanted >> start
+        if not rest:
+            start, rest = 0, wanted
+        return start + (rest & -rest).bit_length() - 1
 
     def _request(self, neighbour: Neighbour, index: int, now: float) -> None:
+        self._asked += index not in neighbour.requested
         neighbour.requested[index] = now
         self._sources[index] = self._sources.get(index, 0) + 1
         self._state.in_flight |= 1 << index
 
+    def _unask(self, neighbour: Neighbour, index: int) -> bool:
+        """It is no longer asked for this chunk; False if it was not."""
+        if neighbour.requested.pop(index, None) is None:
+            return False
+        self._asked -= 1
+        return True
+
     def refused(self, neighbour: Neighbour, index: int) -> None:
         """It will not send this chunk (Nack); its offer, if any, is used up."""
-        neighbour.parked_s = None
+        self.unpark(neighbour)
         neighbour.renewed = False
-        if neighbour.requested.pop(index, None) is not None:
+        if self._unask(neighbour, index):
             self._release(index)
 
     def _release(self, index: int) -> None:
@@ -235,21 +302,32 @@ class Offers:
             self._sources[index] = left
             return
         self._sources.pop(index, None)
-        state = self._state
-        if not any(index in n.arriving for n in state.neighbours.values()):
-            state.in_flight &= ~(1 << index)
+        if index not in self._comes:
+            self._state.in_flight &= ~(1 << index)
 
     def arriving(self, sender: Neighbour, index: int, now: float, pushed: bool) -> None:
         """Its header came: the chunk is on its way, whoever else was asked."""
-        state = self._state
         sender.renewed = False
-        sender.requested.pop(index, None)
+        self._unask(sender, index)
+        if index not in sender.arriving:
+            self._comes[index] = self._comes.get(index, 0) + 1
         sender.arriving[index] = now
-        state.in_flight |= 1 << index
+        self._state.in_flight |= 1 << index
         if pushed:
             self._withdraw(index, sender)
         else:
             self.renew(sender, now)
+
+    def _ended(self, sender: Neighbour, index: int) -> float | None:
+        """A chunk arrives no longer: since when it did, None if it did not."""
+        started_s = sender.arriving.pop(index, None)
+        if started_s is not None:
+            left = self._comes[index] - 1
+            if left:
+                self._comes[index] = left
+            else:
+                del self._comes[index]
+        return started_s
 
     def _withdraw(self, index: int, but: Neighbour | None) -> None:
         """Nobody else need send this chunk."""
@@ -257,7 +335,7 @@ class Offers:
         if index not in self._sources:
             return
         for neighbour in state.neighbours.values():
-            if neighbour is not but and neighbour.requested.pop(index, None) is not None:
+            if neighbour is not but and self._unask(neighbour, index):
                 state.tell(neighbour, Cancel(state.key, index))
         self._sources.pop(index, None)
 
@@ -265,7 +343,7 @@ class Offers:
         """The chunk is verified and kept."""
         state = self._state
         if sender is not None:
-            started_s = sender.arriving.pop(index, None)
+            started_s = self._ended(sender, index)
             if started_s is not None:
                 seconds = max(now - started_s, 1e-6)
                 length_bytes = state.lengths[index]
@@ -275,23 +353,26 @@ class Offers:
                     self._receive_pace_s_per_byte = pace
                 self._receive_pace_s_per_byte += 0.1 * (pace - self._receive_pace_s_per_byte)
         self._withdraw(index, None)
-        state.in_flight &= ~(1 << index)
-        self._urgent &= ~(1 << index)
+        bit = 1 << index
+        state.in_flight ^= state.in_flight & bit
+        self._urgent ^= self._urgent & bit
 
     def failed(self, sender: Neighbour, index: int) -> None:
         """What was arriving will not be kept."""
         sender.renewed = False
-        if sender.arriving.pop(index, None) is not None:
+        if self._ended(sender, index) is not None:
             self._urgent |= 1 << index
             self._release(index)
 
     def neighbour_left(self, neighbour: Neighbour) -> None:
         """Everything asked of it or arriving from it is asked elsewhere."""
         for index in list(neighbour.requested):
-            del neighbour.requested[index]
+            self._unask(neighbour, index)
             self._release(index)
         for index in list(neighbour.arriving):
             self.failed(neighbour, index)
+        self.unpark(neighbour)
+        self._open.pop(neighbour.id, None)
 
     # --- time ------------------------------------------------------------------------------------
 
@@ -299,7 +380,9 @@ class Offers:
         """Ask elsewhere for what does not come; renew what is about to end; insure the end."""
         state = self._state
         self._notice_hunger(now)
-        for neighbour in list(state.neighbours.values()):
+        for neighbour in state.neighbours.values():
+            if not (neighbour.requested or neighbour.arriving):
+                continue
             for index, asked_s in list(neighbour.requested.items()):
                 behind_s = self._expected_s(neighbour, index) * (1 + len(neighbour.arriving))
                 if now - asked_s > UNANSWERED_MIN_S + SLOW_RATIO * behind_s:
@@ -355,10 +438,12 @@ class Offers:
     def _insure(self, now: float) -> None:
         """Near the end, ask a second neighbour for what one alone was asked for too long ago."""
         state = self._state
-        missing = ((1 << len(state.lengths)) - 1) & ~state.have.bits
-        if not missing or missing.bit_count() > ENDGAME_MAX or missing & ~state.in_flight:
+        if not 0 < len(state.lengths) - state.have.count <= ENDGAME_MAX:
             return
-        parked = [n for n in state.neighbours.values() if n.parked_s is not None]
+        missing = self._all ^ state.have.bits
+        if missing & ~state.in_flight:
+            return
+        parked = sorted(self._parked.values(), key=_joining)
         while missing and parked:
             index = (missing & -missing).bit_length() - 1
             missing &= missing - 1
@@ -373,7 +458,19 @@ class Offers:
             for other in parked:
                 if index in other.have and other is not sources[0]:
                     parked.remove(other)
-                    other.parked_s = None
+                    self.unpark(other)
                     self._request(other, index, now)
                     state.tell(other, Request(state.key, index))
                     break
+
+
+def _kind(neighbour: Neighbour) -> int:
+    """Which of `_closed` counts for it."""
+    if neighbour.origin:
+        return 2
+    return 0 if neighbour.near else 1
+
+
+def _joining(neighbour: Neighbour) -> int:
+    """Sorts by who joined first: what goes out does not hang on the order of what came in."""
+    return neighbour.number

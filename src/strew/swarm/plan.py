@@ -1,183 +1,219 @@
-"""The plan of groups: made by the origin, read by owners.
+"""The plan of layer 1: made by the origin, read by everyone who passes chunks on.
 
-Up to `GROUP_MAX` machines form one group, in which an owner passes a chunk straight to everyone.
-More machines form several groups (a rack, or a random set), and a chunk goes down a binary tree
-over the groups before it is passed on inside each: its owner hands it to one *designate* of each
-child group. The tree is rotated so that several groups take turns as its root, and nobody's
-uplink is asked for more than group size + 1 copies. Each rack boundary is crossed once a chunk.
+A *group* is the machines of a zone (small zones share one). In a group of up to `STAR_MAX` each
+machine owns every n-th chunk and passes it straight to all others. A larger group is striped: each
+machine is an inner node of one stripe and a leaf of all others, so that every uplink carries one
+copy of the file, a chunk reaches n machines in log n hops, and whom a machine sends to stays the
+same from chunk to chunk (interior-node-disjoint trees: SplitStream, Castro et al., SOSP 2003; the
+star is the case in which every machine is a stripe). A chunk enters a group once, at the *entry* of
+its stripe, which also hands it to the entries of the groups below: every boundary between zones is
+crossed once a chunk.
 
-With G groups, a chunk that entered at root r finds group g at position p = (g - r) mod G, whose
-children stand at 2p + 1 and 2p + 2. A designate is the *twin* of the one that sends: the member
-that has the same place in its own group, so that a machine knows few machines of other groups.
+A chunk carries a *tag*, counted up by the origin: tag modulo the number of a group's stripes is its
+stripe there.
 """
 
 from __future__ import annotations
 
 from strew.messages import PeerId, Plan, PlanMember
 
-GROUP_MAX = 24
-"""Machines of a group. The tail of a transfer is about (group size + a few per tree level) chunk
-times, and each member keeps a connection to every other."""
+STAR_MAX = 24
+"""Machines of a group in which owners pass chunks to all others. The tail of a transfer is about so
+many chunk times, and each member keeps a connection to every other."""
 
-ROOTS_MAX = 4
-"""Groups that take turns as root: the origin keeps connections to no more than these."""
+FANOUT = 8
+"""About so many stripes has a large group, and so many copies sends an inner node. The tail is
+about fan-out times depth: 4 is shorter for thousands of machines, and loses more of them with each
+that dies."""
 
-ACQUAINTANCES_MAX = 2 * GROUP_MAX
-"""Machines one plan can make a node dial: its group and some twins."""
+FANOUT_SPREAD = 4
+"""Stripes may be so many more or fewer, to divide the group without remainder: of 100 machines in 8
+stripes some would have to send nine copies of every eighth chunk."""
+
+ENTRIES_MAX = FANOUT + FANOUT_SPREAD
+
+FANOUTS = range(FANOUT_SPREAD + 3, STAR_MAX - FANOUT_SPREAD + 1)
+"""What a plan may name: with fewer than 3 stripes `branch` is no tree when groups are below, and
+with more than `STAR_MAX` some would have no machine."""
+
+GROUP_MIN = 8
+"""Zones smaller than this share a group: in a tiny one each machine would have to pass every chunk
+on to other groups."""
+
+CHAIN_MAX = 4
+"""So many groups pass chunks one to the next; more form a binary tree below the first."""
 
 MEMBERS_MAX = 10_000
 """Machines of a plan: its message stays under a control frame's 1 MiB."""
 
 
-class PlanMaker:
-    """The origin's list of machines, kept in groups that change as little as possible."""
+NOBODY = PlanMember("", "", 0)
+"""A place whose machine is gone. In a striped group it stays, lest all trees change: whoever sent
+to it sends to those it would have sent to."""
 
-    def __init__(self, me: PeerId) -> None:
+HOLES_RATIO = 0.1
+"""A striped group is laid out anew when so many of its places are empty, or so many machines wait
+for a place: everybody then sends to others than before."""
+
+
+class _Zone:
+    """The machines of a zone at their places; those that came later wait for a layout."""
+
+    def __init__(self) -> None:
+        self.places: list[PlanMember] = []
+        self.holes: list[int] = []
+
+    @property
+    def size(self) -> int:
+        return len(self.places) - len(self.holes)
+
+    def add(self, member: PlanMember) -> None:
+        if self.holes:
+            self.places[self.holes.pop()] = member
+        else:
+            self.places.append(member)
+
+    def remove(self, peer: PeerId) -> None:
+        place = next(n for n, member in enumerate(self.places) if member.id == peer)
+        self.places[place] = NOBODY
+        self.holes.append(place)
+
+    def laid_out(self) -> list[PlanMember]:
+        """The places, without holes where that changes little or much is to change anyway."""
+        if len(self.holes) > HOLES_RATIO * len(self.places) or len(self.places) <= STAR_MAX:
+            self.places = [member for member in self.places if member.id]
+            self.holes = []
+        for hole in [hole for hole in self.holes if hole < ENTRIES_MAX]:
+            self._fill(hole)
+        return list(self.places)
+
+    def _fill(self, hole: int) -> None:
+        """An entry's place is never empty: the last machine takes it."""
+        last = max(n for n, member in enumerate(self.places) if member.id)
+        if last > hole:
+            self.places[hole], self.places[last] = self.places[last], NOBODY
+            self.holes.remove(hole)
+            self.holes.append(last)
+
+
+class PlanMaker:
+    """The origin's list of machines, kept in an order that changes as little as possible."""
+
+    def __init__(self, me: PeerId, zone: str = "") -> None:
         self._me = me
-        self._groups: list[tuple[str, list[PlanMember]]] = []
-        self._place: dict[PeerId, int] = {}
+        self._zones: dict[str, _Zone] = {zone: _Zone()}
+        self._zone_of: dict[PeerId, str] = {}
+        self._left_out: set[PeerId] = set()
         self.version = 0
         self.changed = False
 
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self._zone_of)
 
     def add(self, member: PlanMember, zone: str) -> None:
-        """A machine takes part; it joins the smallest group of its zone that has room."""
-        if member.id in self._place or member.id == self._me or len(self) >= MEMBERS_MAX:
+        """A machine takes part."""
+        peer = PeerId(member.id)
+        if peer in self._zone_of or peer in self._left_out or peer in ("", self._me):
             return
-        rooms = [
-            (len(members), number)
-            for number, (place, members) in enumerate(self._groups)
-            if place == zone
-        ]
-        if not rooms:
-            self._groups.append((zone, []))
-            number = len(self._groups) - 1
-        else:
-            size, number = min(rooms)
-            if size >= GROUP_MAX:
-                number = self._split(number, zone)
-        self._groups[number][1].append(member)
-        self._place[PeerId(member.id)] = number
+        if len(self) >= MEMBERS_MAX:
+            return
+        self._zones.setdefault(zone, _Zone()).add(member)
+        self._zone_of[peer] = zone
         self.changed = True
 
-    def _split(self, number: int, zone: str) -> int:
-        """Halve a full group; returns the new one, which has the second half."""
-        members = self._groups[number][1]
-        moved = members[len(members) // 2 :]
-        del members[len(members) // 2 :]
-        self._groups.append((zone, moved))
-        for member in moved:
-            self._place[PeerId(member.id)] = len(self._groups) - 1
-        return len(self._groups) - 1
-
-    def remove(self, peer: PeerId) -> None:
-        """A machine is gone; an empty group vanishes."""
-        number = self._place.pop(peer, None)
-        if number is None:
-            return
-        zone, members = self._groups[number]
-        self._groups[number] = (zone, [m for m in members if m.id != peer])
-        if not self._groups[number][1]:
-            del self._groups[number]
-            self._place = {PeerId(m.id): n for n, (_, ms) in enumerate(self._groups) for m in ms}
-        self.changed = True
-
-    def make(self, swarm: int) -> Plan:
-        """The next version of the plan."""
-        self.version += 1
-        self.changed = False
-        count = len(self._groups)
-        roots = min(ROOTS_MAX, count)
-        return Plan(
-            swarm,
-            self.version,
-            self._me,
-            [i * count // roots for i in range(roots)],
-            [list(members) for _, members in self._groups],
-        )
-
-
-class PushView:
-    """One node's reading of the newest plan it has. Without a plan every neighbour is a mate."""
-
-    def __init__(self, me: PeerId) -> None:
-        self._me = me
-        self._plan: Plan | None = None
-        self._group_of: dict[str, int] = {}
-        self._mine: int | None = None
-        self._position = 0
-
-    @property
-    def version(self) -> int:
-        return self._plan.version if self._plan else 0
-
-    @property
-    def plan(self) -> Plan | None:
-        return self._plan
-
-    def adopt(self, plan: Plan) -> bool:
-        """Take a newer plan; False if it is older (of the same origin) or has an empty group."""
-        if not all(plan.groups):
-            return False  # no origin makes that; there would be no twin in it
-        if self._plan and self._plan.origin == plan.origin and plan.version <= self.version:
+    def remove(self, peer: PeerId) -> bool:
+        """A machine is gone. False if it was not there."""
+        zone = self._zone_of.pop(peer, None)
+        if zone is None:
             return False
-        self._plan = plan
-        self._group_of = {m.id: g for g, members in enumerate(plan.groups) for m in members}
-        self._mine = self._group_of.get(self._me)
-        self._position = 0
-        if self._mine is not None:
-            ids = [m.id for m in plan.groups[self._mine]]
-            self._position = ids.index(self._me)
+        self._zones[zone].remove(peer)
+        self.changed = True
         return True
 
-    def forget(self) -> None:
-        """The plan's origin is gone; should it come back, it counts its versions anew."""
-        self._plan = None
-        self._group_of = {}
-        self._mine = None
-        self._position = 0
+    def leave_out(self, peer: PeerId) -> bool:
+        """A machine too slow to pass chunks on: layer 2 serves it. False if that is known."""
+        if peer in self._left_out or not self.remove(peer):
+            return False
+        self._left_out.add(peer)
+        return True
 
-    def group_of(self, peer: PeerId) -> int:
-        """The number of its group; 0 for a machine the plan does not have."""
-        return self._group_of.get(peer, 0)
+    def make(self, swarm: int) -> Plan:
+        """The next version of the plan; `group` and `place` are those of no machine."""
+        self.version += 1
+        self.changed = False
+        groups: list[list[PlanMember]] = []
+        small: list[PlanMember] = []
+        for zone in self._zones.values():
+            if zone.size >= GROUP_MIN:
+                groups.append(zone.laid_out())
+            else:
+                small += [member for member in zone.places if member.id]
+        if small:
+            groups.append(small)
+        return Plan(swarm, self.version, self._me, FANOUT, groups, -1, -1)
 
-    def is_mate(self, peer: PeerId) -> bool:
-        """Whether an owner passes its chunks to this neighbour."""
-        if self._plan is None or len(self._plan.groups) <= 1:
-            return True  # who joined after the plan was made is a mate as well
-        return self._mine is not None and self._group_of.get(peer) == self._mine
 
-    def receives_from_origin(self, peer: PeerId) -> bool:
-        """Whether the origin gives chunks to this neighbour."""
-        if self._plan is None or len(self._plan.groups) <= 1:
-            return True
-        return self._group_of.get(peer) in self._plan.roots
+def stripes_of(size: int, fanout: int) -> int:
+    """How many stripes a group of this size has: of the numbers near `fanout` the one with which
+    the busiest uplink carries least, which is one copy if the division leaves over one machine or
+    none. What is left over is an inner node nowhere."""
+    if size <= STAR_MAX:
+        return size
+    near = range(fanout - FANOUT_SPREAD, fanout + FANOUT_SPREAD + 1)
 
-    def designates(self, root: int) -> list[PeerId]:
-        """Whom an owner hands a chunk that entered at group `root`: one of each child group."""
-        if self._plan is None or self._mine is None:
-            return []
-        count = len(self._plan.groups)
-        at = (self._mine - root) % count
-        children = [c for c in (2 * at + 1, 2 * at + 2) if c < count]
-        return [self._twin((c + root) % count) for c in children]
+    def cost(stripes: int) -> tuple[float, int]:
+        busiest = -(-(size - 1) // (size // stripes))
+        return busiest / stripes, abs(stripes - fanout)
 
-    def _twin(self, group: int) -> PeerId:
-        assert self._plan is not None
-        members = self._plan.groups[group]
-        return PeerId(members[self._position % len(members)].id)
+    return min(near, key=cost)
 
-    def acquaintances(self) -> tuple[PlanMember, ...]:
-        """Everyone this node passes chunks to or gets them from by the plan, itself left out."""
-        plan = self._plan
-        if plan is None or self._mine is None:
-            return ()
-        known = {m.id: m for m in plan.groups[self._mine]}
-        for root in plan.roots:
-            for peer in self.designates(root):
-                members = plan.groups[self._group_of[peer]]
-                known[peer] = members[self._position % len(members)]
-        known.pop(self._me, None)
-        return tuple(known.values())[:ACQUAINTANCES_MAX]
+
+def groups_below(group: int, count: int) -> list[int]:
+    """The groups to which the entries of a group hand chunks."""
+    if count <= CHAIN_MAX:
+        below: tuple[int, ...] = (group + 1,)
+    elif group == 0:
+        below = (1,)
+    else:
+        below = (2 * group, 2 * group + 1)
+    return [number for number in below if number < count]
+
+
+def ring(position: int, size: int) -> list[int]:
+    """The order in which the owner at a place of a star passes a chunk to the other places.
+
+    The origin gives to one owner after the other, so the owner at place p is at its k-th mate when
+    its neighbour at p + 1 is at its (k - 1)-th. By steps of two around an odd circle all of them
+    then send to different mates at any moment: (p + 2k) = 2t - p (mod m) at time t = p + k. An even
+    group gets one empty place.
+    """
+    circle = size | 1
+    places = ((position + 2 * step) % circle for step in range(1, circle))
+    return [place for place in places if place < size]
+
+
+def branch(place: int, size: int, stripes: int, extra: int) -> list[int]:
+    """The places an inner node passes its stripe's chunks to.
+
+    A stripe's inner nodes are the places that are equal to it modulo `stripes`, what the division
+    leaves over excepted; in the order of the tree they come first, then everybody else. Its
+    `size - 1` copies, and `extra` ones that its entry sends to other groups, are divided evenly.
+    """
+    stripe, number = place % stripes, place // stripes
+    inner = size // stripes
+    if number >= inner:
+        return []
+    copies = size - 1 + extra
+    start = 1 + copies * number // inner - (extra if number else 0)
+    end = 1 + copies * (number + 1) // inner - extra
+    places: list[int] = []
+    for position in range(start, min(end, size)):
+        if position < inner:
+            places.append(position * stripes + stripe)
+            continue
+        block, rest = divmod(position - inner, stripes - 1)
+        if block < inner:
+            places.append(block * stripes + rest + (rest >= stripe))
+        else:  # left over
+            places.append(position)
+    return places

@@ -14,12 +14,13 @@ layer 2 and never a chunk.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from itertools import islice
 
 from strew.messages import Passed, PeerId, Role
 from strew.swarm.neighbour import PACE_MEMORY, Neighbour
-from strew.swarm.plan import PushView
-from strew.swarm.state import SwarmState
+from strew.swarm.state import SKIP_S, SwarmState
+from strew.swarm.view import PushView
 
 OWNER_CREDIT = 3
 """Unfinished chunks an owner may hold: one it passes on, one that arrives, one to spare."""
@@ -62,6 +63,19 @@ or nobody takes what it sends."""
 LOOKAHEAD_MAX = 16
 """Chunks waiting to be passed that are searched for a free receiver; more are served in turn."""
 
+WITHHELD_S = 1.0
+"""An origin that could give nothing for so long serves everybody: its plan is no good."""
+
+SLOWEST_RATIO = 0.34
+"""When no more than this part of the receivers is still to be offered a chunk, its owner's credit
+returns: a few thin links must not hold up the giving."""
+
+BEHIND_MAX = 6
+"""A receiver for which so many chunks wait is left to layer 2 for a while."""
+
+TAGS = 1 << 16
+"""Tags of chunks are counted modulo this: they fill the header's field."""
+
 PIPELINE_MAX = 2
 """Chunks that may wait on one connection: the second fills the gap after the first."""
 
@@ -69,7 +83,7 @@ PIPELINE_MAX = 2
 class Passing:
     """One chunk on its way from this node to its group: who still has to be offered it."""
 
-    __slots__ = ("giver", "index", "plan_version", "root", "targets")
+    __slots__ = ("few", "giver", "index", "plan_version", "root", "targets")
 
     def __init__(
         self,
@@ -84,6 +98,7 @@ class Passing:
         self.plan_version = plan_version
         self.targets = targets
         self.giver = giver
+        self.few = int(len(targets) * SLOWEST_RATIO)
 
 
 class OwnerPush:
@@ -94,6 +109,9 @@ class OwnerPush:
         self.view = PushView(state.me)
         self._passing: deque[Passing] = deque()
         self._rotation = 0
+        self._reach = 0
+        self.giver = PeerId("")
+        """Who gave the last chunk to own: the way to the origin."""
         self._offered: dict[PeerId, list[int]] = {}
         # the origin's half
         self._next_ungiven = 0
@@ -102,7 +120,11 @@ class OwnerPush:
         self._owed: dict[PeerId, int] = {}
         self._turn: dict[PeerId, int] = {}
         self._turns = 0
+        self._tag = 0
+        self._nobody = False
+        self._given_s = 0.0
         self._unfit_until_s: dict[PeerId, float] = {}
+        self._most_unfit = False
         self._pass_times_s: dict[PeerId, float] = {}
         self._unproven: deque[tuple[int, PeerId, float]] = deque()
         self._unseen: dict[PeerId, int] = {}
@@ -111,29 +133,32 @@ class OwnerPush:
 
     def own(self, giver: PeerId, index: int, root: int, plan_version: int) -> None:
         """This node has just stored a chunk it is to pass on."""
+        self.giver = giver
         targets = self._targets(giver, index, root)
         if not targets:
             self.offered_to_all(giver, index)
             return
+        self._reach = len(targets)
         self._passing.append(Passing(index, root, plan_version, targets, giver))
 
-    def _targets(self, giver: PeerId, index: int, root: int) -> deque[tuple[PeerId, Role]]:
+    def _targets(self, giver: PeerId, index: int, tag: int) -> deque[tuple[PeerId, Role]]:
         state = self._state
         targets: deque[tuple[PeerId, Role]] = deque()
-        for peer in self.view.designates(root):
-            if self._lacks(peer, index):
-                targets.append((peer, Role.OWNED))
-        mates = [
-            n.id
-            for n in state.neighbours.values()
-            if n.id != giver
-            and not n.origin
-            and self.view.is_mate(n.id)
-            and self._lacks(n.id, index)
-        ]
-        self._rotation += 1
-        start = self._rotation % max(1, len(mates))
-        targets.extend((peer, Role.COPIED) for peer in mates[start:] + mates[:start])
+        for peer, owns in self.view.targets(tag, self._state.neighbours.__contains__):
+            if peer != giver and self._lacks(peer, index):
+                targets.append((peer, Role.OWNED if owns else Role.COPIED))
+        if self.view.alone:
+            others = [
+                n.id
+                for n in state.neighbours.values()
+                if n.id != giver
+                and not n.origin
+                and not self.view.passes_to(n.id)
+                and self._lacks(n.id, index)
+            ]
+            self._rotation += 1
+            start = self._rotation % max(1, len(others))
+            targets.extend((peer, Role.COPIED) for peer in others[start:] + others[:start])
         return targets
 
     def _lacks(self, peer: PeerId, index: int) -> bool:
@@ -167,7 +192,7 @@ class OwnerPush:
     def fill(self, now: float) -> None:
         """Start what can be started: passing on first, then (at the origin) giving."""
         state = self._state
-        while state.slots.free > 0:
+        while state.slots.free_to_push > 0:
             if not (self._pass_one(now) or (state.origin and self._give_one(now))):
                 return
 
@@ -176,14 +201,26 @@ class OwnerPush:
         if not self._passing:
             return False
         for depth_max in range(PIPELINE_MAX):
-            for job in list(self._passing)[:LOOKAHEAD_MAX]:
+            for job in list(islice(self._passing, LOOKAHEAD_MAX)):
                 started = self._pass_step(job, now, depth_max)
+                if job.few >= len(job.targets):
+                    job.few = -1
+                    self.offered_to_all(job.giver, job.index)
                 if not job.targets:
                     self._passing.remove(job)
-                    self.offered_to_all(job.giver, job.index)
                 if started:
                     return True
         return False
+
+    def skip_those_behind(self, now: float) -> None:
+        """Receivers for whom chunks pile up are slower than the others: layer 2 is their way."""
+        if len(self._passing) <= BEHIND_MAX:
+            return
+        waiting = Counter(peer for job in self._passing for peer, _ in job.targets)
+        for peer, count in waiting.items():
+            neighbour = self._state.neighbours.get(peer)
+            if count > BEHIND_MAX and neighbour is not None and 2 * len(waiting) <= self._reach:
+                neighbour.skipped_until_s = now + SKIP_S
 
     def _pass_step(self, job: Passing, now: float, depth_max: int) -> bool:
         """Send the job's chunk to the first target that can take it; drop those that need not."""
@@ -207,38 +244,82 @@ class OwnerPush:
     # --- the origin ------------------------------------------------------------------------------
 
     def _give_one(self, now: float) -> bool:
-        owner = self._next_owner(now)
-        if owner is None:
+        found = self._next_owner(now)
+        if found is None:
             return False
+        owner, tag = found
         index = self._next_chunk(owner)
         if index is None:
             return False
         self._given[index] = (owner.id, now)
         self._owed[owner.id] = self._owed.get(owner.id, 0) + 1
+        self._tag = tag + 1
         self._turns += 1
         self._turn[owner.id] = self._turns
-        root = self.view.group_of(owner.id)
-        self._state.send_chunk(owner, index, now, Role.OWNED, root, self.view.version)
+        tag %= TAGS
+        self.withhold(now, given=True)
+        self._state.send_chunk(owner, index, now, Role.OWNED, tag, self.view.version)
         return True
 
-    def _next_owner(self, now: float) -> Neighbour | None:
-        """The fit neighbour with credit whose turn is longest ago, idle ones first."""
+    def withhold(self, now: float, *, given: bool = False) -> None:
+        """Keep what is to be given by a plan out of layer 2, while the giving goes on: a chunk that
+        enters there is spread at the price of round trips."""
+        state = self._state
+        if given:
+            self._given_s = now
+        goes_on = self.view.entries > 0 and now < self._given_s + WITHHELD_S
+        total = len(state.lengths)
+        left = total - self._next_ungiven
+        state.withheld = ((1 << left) - 1) << self._next_ungiven if goes_on else 0
+
+    def _next_owner(self, now: float) -> tuple[Neighbour, int] | None:
+        """Whose turn it is by the plan, and the tag; idle connections first.
+
+        Whoever cannot take a chunk now is passed over: the origin's uplink is never idle. When
+        nobody can, nothing changes that before credit comes, a send ends or a tick.
+        """
+        if self._nobody:
+            return None
+        neighbours = self._state.neighbours
+        second: tuple[Neighbour, int] | None = None
+        for tag in range(self._tag, self._tag + 2 * self.view.entries):
+            peer = self.view.entry(tag % TAGS)
+            owner = neighbours.get(peer) if peer is not None else None
+            if owner is None or len(owner.sending) >= PIPELINE_MAX:
+                continue
+            if (second is None or not owner.sending) and self._may_own(owner, now):
+                if not owner.sending:
+                    return owner, tag
+                second = owner, tag
+        if second is None and self.view.alone:
+            second = self._any_owner(now)
+        self._nobody = second is None
+        return second
+
+    def look_again(self) -> None:
+        """Somebody may be able to own a chunk now."""
+        self._nobody = False
+
+    def _any_owner(self, now: float) -> tuple[Neighbour, int] | None:
+        """Without a plan, or beside it: the fit neighbour whose turn is longest ago."""
         best: Neighbour | None = None
         best_rank = (PIPELINE_MAX, 0)
-        credit = max(OWNER_CREDIT, CREDIT_IN_ALL // max(1, len(self._state.neighbours)))
         for neighbour in self._state.neighbours.values():
-            if not neighbour.fit or neighbour.have.complete or neighbour.skipped_until_s > now:
-                continue
-            if self._owed.get(neighbour.id, 0) >= credit:
-                continue
-            if self._unfit_until_s.get(neighbour.id, 0.0) > now:
-                continue
-            if not self.view.receives_from_origin(neighbour.id):
-                continue
             rank = (len(neighbour.sending), self._turn.get(neighbour.id, 0))
-            if rank < best_rank:
+            if rank < best_rank and self._may_own(neighbour, now):
                 best, best_rank = neighbour, rank
-        return best
+        return None if best is None else (best, self._tag)
+
+    def _may_own(self, neighbour: Neighbour, now: float) -> bool:
+        """Whether it is fit, has credit and takes what it is sent."""
+        credit = max(OWNER_CREDIT, CREDIT_IN_ALL // max(1, len(self._state.neighbours)))
+        return (
+            neighbour.fit
+            and not neighbour.have.complete
+            and neighbour.skipped_until_s <= now
+            and self._owed.get(neighbour.id, 0) < credit
+            and (self._most_unfit or self._unfit_until_s.get(neighbour.id, 0.0) <= now)
+        )
 
     def _next_chunk(self, owner: Neighbour) -> int | None:
         """The next chunk that nobody else has and that this owner lacks."""
@@ -247,7 +328,7 @@ class OwnerPush:
             index = self._again.popleft()
             if state.availability[index] > 1 or index not in state.have:
                 continue  # layer 2 spreads it by now, or it rotted here
-            if index not in owner.have:
+            if index not in owner.have and index not in owner.sending:
                 return index
             self._again.append(index)
         total = len(state.lengths)
@@ -262,6 +343,7 @@ class OwnerPush:
 
     def credit(self, owner: PeerId, indexes: list[int], now: float) -> None:
         """An owner said it has offered these chunks to all."""
+        self._nobody = False
         for index in indexes:
             given = self._given.get(index)
             if given is None or given[0] != owner:
@@ -294,6 +376,8 @@ class OwnerPush:
         for index, owner in late:
             self._unfit_until_s[owner] = now + UNFIT_S
             self._take_back(index, owner)
+        unfit = sum(until_s > now for until_s in self._unfit_until_s.values())
+        self._most_unfit = 2 * unfit > len(self._state.neighbours)
         self._prove(now)
 
     def was_late(self, late_s: float) -> None:
@@ -316,7 +400,6 @@ class OwnerPush:
     def _witnessed(self, owner: PeerId, credited_s: float, now: float) -> bool:
         """Whether anybody should have got the owner's chunk and told us: a mate of it that was
         there in time and keeps up with the others (a slow one may wait for layer 2)."""
-        group = self.view.group_of(owner)
         fetching = [n for n in self._state.neighbours.values() if not n.have.complete]
         most = max((n.have.count for n in fetching), default=0)
         return any(
@@ -326,7 +409,7 @@ class OwnerPush:
             and 2 * n.have.count >= most
             and n.skipped_until_s <= now
             and self._unfit_until_s.get(n.id, now) <= now
-            and self.view.group_of(n.id) == group
+            and self.view.fellows(owner, n.id)
             for n in fetching
         )
 
@@ -339,6 +422,9 @@ class OwnerPush:
         """What it owned and nobody else has is given again."""
         for index in [i for i, (holder, _) in self._given.items() if holder == owner]:
             self._take_back(index, owner)
+        lost = [i for i, holder, _ in self._unproven if holder == owner]
+        self._again.extend(i for i in lost if self._elsewhere(i, owner) == 0)
+        self._unproven = deque(entry for entry in self._unproven if entry[1] != owner)
         self._owed.pop(owner, None)
         self._pass_times_s.pop(owner, None)
         self._offered.pop(owner, None)
@@ -357,6 +443,7 @@ class OwnerPush:
 
     def not_sent(self, peer: PeerId, index: int) -> None:
         """A chunk given or passed to `peer` never left."""
+        self._nobody = False
         if self._given.get(index, ("", 0.0))[0] == peer:
             self._take_back(index, peer)
 
@@ -364,6 +451,11 @@ class OwnerPush:
     def busy(self) -> bool:
         """There is something given or to be passed on."""
         return bool(self._passing or self._given or self._again or self._unproven)
+
+    @property
+    def backlog(self) -> int:
+        """Chunks that wait to be passed on."""
+        return len(self._passing)
 
     @property
     def ungiven(self) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from array import array
 from collections import deque
 from collections.abc import Sequence
 
-from strew.content.bitfield import Bitfield
-from strew.messages import Action, CancelSend, PeerId, Send, SendChunk, Wire
+from strew.content.bitfield import Bitfield, indexes_of
+from strew.messages import Action, CancelSend, PeerId, Role, Send, SendChunk, Wire
+from strew.swarm.availability import Availability
 from strew.swarm.neighbour import PACE_MEMORY, Neighbour
 from strew.swarm.slots import Slot, UploadSlots
 
@@ -20,6 +20,11 @@ SETTLE_S = 0.15
 
 GRACE_MAX_S = 3.0
 """Even when pushes are slow a hole is asked for after so long."""
+
+PASSED_OVER_EIGHTHS = 7
+"""What so many of eight neighbours have was passed over here: it is asked for at once. Fewer: more
+chunks come twice, since in a large fleet the last leaves of a stripe get it late; 8: one other that
+lacks it too holds both back for the whole grace."""
 
 FEW_CHUNKS = 16
 """An artifact of so few chunks is over in a moment: nothing is gathered, and little waited for."""
@@ -47,7 +52,8 @@ class SwarmState:
     """One swarm's facts, with the bookkeeping that must never disagree.
 
     Chunk sets that are combined on every decision are kept as integers used as bit sets: at 8000
-    chunks a union or difference costs under a microsecond.
+    chunks a union or intersection costs a tenth of a microsecond. A difference is written
+    `a ^ (a & b)`: `a & ~b` goes through a negative number and costs four times as much.
     """
 
     def __init__(
@@ -70,10 +76,16 @@ class SwarmState:
         self.dice = dice
         self.origin = origin
         self.neighbours: dict[PeerId, Neighbour] = {}
-        self.availability = array("H", bytes(2 * len(lengths)))
+        self._joins = 0
+        self.unoffered: dict[PeerId, Neighbour] = {}
+        """Who is to be looked at for an offer again: it came, it lacks a chunk more, what was sent
+        to it ended or its offer did."""
+        self.availability = Availability()
         self.actions: list[Action] = []
         # bit sets over chunks
         self.in_flight = 0
+        self.withheld = 0
+        """What an origin is about to give by push, and so neither offers nor serves."""
         self.young = 0
         self.settling = 0
         self.heard = 0
@@ -83,7 +95,7 @@ class SwarmState:
         self.send_pace_s_per_byte = 0.0
         self.grace_s = GRACE_FIRST_S if len(lengths) > FEW_CHUNKS else GRACE_MIN_S
         self.pushing_until_s = 0.0
-        self._births: deque[tuple[float, int]] = deque()
+        self._births: deque[tuple[float, int]] = deque()  # since when, which
         self._ripe: deque[tuple[float, int]] = deque()
         self._born: dict[int, float] = {}
         self.duplicate_bytes = 0
@@ -100,8 +112,10 @@ class SwarmState:
 
     def joined(self, neighbour: Neighbour) -> None:
         self.neighbours[neighbour.id] = neighbour
-        for index in neighbour.have:
-            self.availability[index] += 1
+        self._joins += 1
+        neighbour.number = self._joins
+        self.unoffered[neighbour.id] = neighbour
+        self.availability.add(neighbour.have.bits)
         if not neighbour.origin:
             self.heard |= neighbour.have.bits
         self._add_held(neighbour, neighbour.have.bits)
@@ -110,25 +124,31 @@ class SwarmState:
         """Forget a neighbour; what was on its way either way is given up by the layers first."""
         assert not neighbour.requested and not neighbour.arriving and not neighbour.sending
         del self.neighbours[neighbour.id]
-        for index in neighbour.have:
-            self.availability[index] -= 1
+        self.unoffered.pop(neighbour.id, None)
+        self.availability.remove(neighbour.have.bits)
         self.near_held = self.mates_held = 0
         for other in self.neighbours.values():
             self._add_held(other, other.have.bits)
 
-    def neighbour_has(self, neighbour: Neighbour, index: int, now: float) -> None:
-        if neighbour.have.add(index):
-            self.availability[index] += 1
-            self._add_held(neighbour, 1 << index)
-            self.hear_of(index, now)
-            if self.availability[index] >= len(self.neighbours):
-                self.young &= ~(1 << index)  # all have it but this node: it was passed over
+    def neighbour_has(self, neighbour: Neighbour, bits: int, now: float) -> None:
+        """It said that it has these chunks, a set within the artifact."""
+        fresh = neighbour.have.include(bits)
+        if not fresh:
+            return
+        self.availability.add(fresh)
+        self._add_held(neighbour, fresh)
+        self.hear_of(fresh, now)
+        awaited = fresh & self.young
+        if awaited:
+            most = -(-len(self.neighbours) * PASSED_OVER_EIGHTHS // 8)
+            self.young ^= self.availability.held_by(most, awaited)
 
     def neighbour_lacks(self, neighbour: Neighbour, index: int) -> None:
         """It said it had the chunk and cannot give it."""
         if index in neighbour.have:
             neighbour.have.discard(index)
-            self.availability[index] -= 1
+            self.availability.remove(1 << index)
+            self.unoffered[neighbour.id] = neighbour
 
     def _add_held(self, neighbour: Neighbour, bits: int) -> None:
         if not neighbour.origin:
@@ -138,36 +158,37 @@ class SwarmState:
 
     # --- age -------------------------------------------------------------------------------------
 
-    def hear_of(self, index: int, now: float) -> None:
-        """The chunk exists outside its origin since now, if it was not known before."""
-        bit = 1 << index
-        if self.heard & bit:
+    def hear_of(self, bits: int, now: float) -> None:
+        """These chunks exist outside their origin since now, if they were not known before."""
+        news = bits ^ (bits & self.heard)
+        if not news:
             return
-        self.heard |= bit
+        self.heard |= news
         if now < self.pushing_until_s:
-            self.young |= bit
-            self.settling |= bit
-            self._births.append((now, index))
-            self._born[index] = now
+            self.young |= news
+            self.settling |= news
+            self._births.append((now, news))
+            for index in indexes_of(news):
+                self._born[index] = now
 
     def ripen(self, now: float) -> None:
         """Chunks older than the grace may be asked for; a little later they may be offered."""
         births, ripe = self._births, self._ripe
         ended = now >= self.pushing_until_s
         while births and (ended or births[0][0] + self.grace_s <= now):
-            _, index = births.popleft()
-            self.young &= ~(1 << index)
-            ripe.append((now, index))
+            _, bits = births.popleft()
+            self.young ^= self.young & bits
+            ripe.append((now, bits))
         while ripe and (ended or ripe[0][0] + SETTLE_S <= now):
-            _, index = ripe.popleft()
-            self.settling &= ~(1 << index)
+            _, bits = ripe.popleft()
+            self.settling ^= self.settling & bits
 
     @property
     def offerable(self) -> int:
         """What is stored here and no longer on its way by push; everything, once complete."""
         if self.have.complete:
-            return self.have.bits
-        return self.have.bits & ~self.settling
+            return self.have.bits ^ (self.have.bits & self.withheld)
+        return self.have.bits ^ (self.have.bits & self.settling)
 
     def pushed(self, index: int, now: float) -> None:
         """A chunk came by push: learn how long after hearing of it that was."""
@@ -187,8 +208,8 @@ class SwarmState:
         self, to: Neighbour, index: int, now: float, role: int, root: int = 0, plan_version: int = 0
     ) -> None:
         if to.slot is Slot.NONE:
-            to.slot = Slot.HELD
-            self.slots.take()
+            to.slot = Slot.SERVING if role == Role.SERVED else Slot.PUSHING
+            self.slots.take(to.slot)
         to.sending[index] = now
         self.actions.append(SendChunk(to.id, self.key, index, role, root, plan_version))
 
@@ -199,12 +220,12 @@ class SwarmState:
         if done:
             length_bytes = self.lengths[index]
             seconds = max(now - started_s, 1e-6)
-            to.sent(length_bytes, seconds)
+            to.sent(length_bytes, seconds, pushed=to.slot is not Slot.SERVING)
             self.sent_bytes += length_bytes
             pace = seconds / length_bytes
             if self.send_pace_s_per_byte == 0.0:
                 self.send_pace_s_per_byte = pace
-            elif to.slot is Slot.HELD:
+            elif to.slot is not Slot.DETACHED:
                 self.send_pace_s_per_byte += PACE_MEMORY * (pace - self.send_pace_s_per_byte)
         for other in to.sending:
             to.sending[other] = now  # the one behind it starts now
@@ -223,11 +244,9 @@ class SwarmState:
         self._release(to)
 
     def _release(self, to: Neighbour) -> None:
-        if to.slot is Slot.HELD:
-            self.slots.give_back()
-        elif to.slot is Slot.DETACHED:
-            self.slots.end_detached()
+        self.slots.give_back(to.slot)
         to.slot = Slot.NONE
+        self.unoffered[to.id] = to
 
     def was_late(self, late_s: float) -> None:
         """This process did not run for a while: nobody else was slow in that time."""
@@ -238,17 +257,17 @@ class SwarmState:
 
     def skip_full_sockets(self, now: float) -> None:
         """Receivers that do not take what they are sent lose their slot and their pushes."""
-        timed = [n.sent_pace for n in self.neighbours.values() if n.sent_recent]
+        timed = [n.pushed_pace for n in self.neighbours.values() if n.sent_recent]
         slow_pace = SLOW_RATIO * sorted(timed)[len(timed) // 2] if len(timed) > 1 else 1e9
         for neighbour in self.neighbours.values():
             slow = neighbour.quickest_pace > slow_pace
-            if neighbour.slot is Slot.HELD:
+            if neighbour.slot in (Slot.PUSHING, Slot.SERVING):
                 index, started_s = next(iter(neighbour.sending.items()))
                 full = now - started_s > self.patience_s(index)
                 if slow or full:
                     neighbour.skipped_until_s = now + SKIP_S
                     neighbour.full = full and not slow
-                    if self.slots.detach():
+                    if self.slots.detach(neighbour.slot):
                         neighbour.slot = Slot.DETACHED
             elif slow and neighbour.skipped_until_s <= now:
                 neighbour.skipped_until_s = now + SKIP_S

@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from strew.content.bitfield import Bitfield
+from strew.content.bitfield import Bitfield, bits_of, indexes_of
 from strew.messages import (
     Action,
     BadChunk,
@@ -35,7 +35,6 @@ from strew.messages import (
     Event,
     Have,
     Leave,
-    Meet,
     MembersNamed,
     MessageReceived,
     Nack,
@@ -50,20 +49,18 @@ from strew.messages import (
     Request,
     Role,
     Tick,
+    Unfit,
 )
 from strew.swarm.haves import Haves
 from strew.swarm.neighbour import BAD_CHUNKS_MAX, Neighbour
 from strew.swarm.offers import CREDIT_DEFAULT, STALL_DEFAULT_S, Offers
-from strew.swarm.plan import PlanMaker
+from strew.swarm.planning import Planning
 from strew.swarm.push import OwnerPush
 from strew.swarm.slots import UploadSlots
 from strew.swarm.state import SwarmState
 
 TICK_S = 0.05
-"""How often an active swarm looks at its clocks: a tenth of the shortest patience it has."""
-
-PLAN_PERIOD_S = 0.5
-"""A crowd that joins within this time makes one new plan, not one each."""
+"""How often an active swarm looks at its clocks: a fifth of the shortest patience it has."""
 
 PUSHING_S = 1.0
 """After the last pushed chunk, chunks are taken to be on their way by push for so long."""
@@ -106,8 +103,7 @@ class Swarm:
         self._state = SwarmState(key, me, zone, lengths, have.copy(), slots, dice, origin)
         self._push = OwnerPush(self._state)
         self._offers = Offers(self._state, credit, stall_s)
-        self._maker = PlanMaker(me) if origin else None
-        self._plan_due_s: float | None = None
+        self._planning = Planning(self._state, self._push)
         self._haves = Haves(self._state)
         self._owned: dict[int, tuple[PeerId, int, int]] = {}
         self._early_bytes: dict[PeerId, int] = {}
@@ -139,6 +135,7 @@ class Swarm:
             Cancel: self._on_cancel,
             Plan: self._on_plan,
             Passed: self._on_passed,
+            Unfit: self._on_unfit,
             BadChunk: self._on_bad,
         }
 
@@ -149,10 +146,14 @@ class Swarm:
         state = self._state
         state.actions = []
         self._on[type(event)](event, now)
-        self._push.fill(now)
+        slots = state.slots
+        if slots.free_to_push > 0:
+            self._push.fill(now)
         if state.neighbours:
-            self._offers.close()
-            self._offers.offer(now)
+            if slots.free > 0:
+                self._offers.offer(now)
+            else:
+                self._offers.close()
             self._offers.ask(now)
         self._haves.flush(now)
         if not self._said_complete and state.have.complete:
@@ -218,13 +219,17 @@ class Swarm:
 
     def copies(self) -> int:
         """How many neighbours hold the rarest chunk (0 without chunks counts as many)."""
-        return min(self._state.availability, default=1 << 16)
+        state = self._state
+        if not state.lengths:
+            return 1 << 16
+        rarest = state.availability.rarest((1 << len(state.lengths)) - 1)
+        return state.availability[next(indexes_of(rarest))]
 
     def _active(self) -> bool:
         state = self._state
         if not state.neighbours:
             return False
-        if not state.have.complete or self._haves.waiting or self._plan_due_s is not None:
+        if not state.have.complete or self._haves.waiting or self._planning.due_s is not None:
             return True
         return (
             self._push.busy
@@ -243,11 +248,13 @@ class Swarm:
         self._tick_s = now + TICK_S if self._active() else None
         state.ripen(now)
         state.skip_full_sockets(now)
+        self._push.skip_those_behind(now)
+        self._push.look_again()
         self._push.return_credit()
         if state.origin:
             self._push.reclaim(now)
-        if self._plan_due_s is not None and now >= self._plan_due_s:
-            self._publish_plan(now)
+        if self.fit:
+            self._planning.tick(now)
         if not state.have.complete:
             self._offers.watch(now)
 
@@ -263,12 +270,11 @@ class Swarm:
         )
         neighbour.bad_chunks = self._liars.pop(event.peer, 0)
         state.joined(neighbour)
+        self._push.look_again()
         early_bytes = self._early_bytes.pop(event.peer, 0)
         if event.origin:
             state.received_origin_bytes += early_bytes
-        plan = self._push.view.plan
-        if plan is not None and (state.origin or len(plan.groups) > 1):
-            state.tell(neighbour, plan)
+        self._planning.greet(neighbour)
 
     def _on_left(self, event: NeighbourLeft, now: float) -> None:
         neighbour = self._state.neighbours.get(event.peer)
@@ -277,17 +283,13 @@ class Swarm:
         if 0 < neighbour.bad_chunks < BAD_CHUNKS_MAX:  # else it was banned
             self._liars[event.peer] = neighbour.bad_chunks
         self._push.owner_left(event.peer)
-        if neighbour.origin:
-            self._push.view.forget()
         state = self._state
         state.cancel_sends(neighbour)
         self._offers.neighbour_left(neighbour)
         state.left(neighbour)
         if not state.neighbours:
             self._push.start_anew()
-        if self._maker is not None:
-            self._maker.remove(event.peer)
-            self._plan_soon(now)
+        self._planning.left(neighbour, now)
 
     def _on_message(self, event: MessageReceived, now: float) -> None:
         neighbour = self._state.neighbours.get(event.peer)
@@ -302,46 +304,25 @@ class Swarm:
 
     def _on_have(self, neighbour: Neighbour, message: Have, now: float) -> None:
         state = self._state
-        for index in message.indexes:
-            if not 0 <= index < len(state.lengths):
-                state.actions.append(Drop(neighbour.id, "have of a chunk that is not", BAN_BAD_S))
-                return
-            state.neighbour_has(neighbour, index, now)
+        try:
+            bits = bits_of(message.indexes, len(state.lengths))
+        except IndexError:
+            state.actions.append(Drop(neighbour.id, "have of a chunk that is not", BAN_BAD_S))
+            return
+        state.neighbour_has(neighbour, bits, now)
+        self._offers.gained(neighbour)
 
     # --- layer 1's plan --------------------------------------------------------------------------
 
     def _on_members(self, event: MembersNamed, now: float) -> None:
-        if self._maker is None:
-            return
-        for member, zone in event.members:
-            self._maker.add(member, zone)
-        self._plan_soon(now)
-
-    def _plan_soon(self, now: float) -> None:
-        if self._maker is not None and self._maker.changed and self._plan_due_s is None:
-            self._plan_due_s = now if self._maker.version == 0 else now + PLAN_PERIOD_S
-            if self._plan_due_s <= now:
-                self._publish_plan(now)
-
-    def _publish_plan(self, now: float) -> None:
-        assert self._maker is not None
-        self._plan_due_s = None
-        plan = self._maker.make(self.key)
-        self._push.view.adopt(plan)
-        for neighbour in self._state.neighbours.values():
-            self._state.tell(neighbour, plan)
+        self._planning.named(event.members, now)
 
     def _on_plan(self, neighbour: Neighbour, message: Plan, now: float) -> None:
-        if not self.fit or self._state.origin or not self._push.view.adopt(message):
-            return
-        state = self._state
-        members = self._push.view.acquaintances()
-        if members:
-            state.actions.append(Meet(self.key, members))
-        if len(message.groups) > 1:  # one group heard it from the origin itself
-            for other in state.neighbours.values():
-                if other is not neighbour and not other.origin:
-                    state.tell(other, message)
+        if self.fit:
+            self._planning.came(message, now)
+
+    def _on_unfit(self, neighbour: Neighbour, message: Unfit, now: float) -> None:
+        self._planning.reported(message.peers, now)
 
     def _on_passed(self, neighbour: Neighbour, message: Passed, now: float) -> None:
         self._push.credit(neighbour.id, message.indexes, now)
@@ -349,10 +330,10 @@ class Swarm:
     # --- receiving -------------------------------------------------------------------------------
 
     def _on_offer(self, neighbour: Neighbour, message: Offer, now: float) -> None:
-        neighbour.parked_s = now
+        self._offers.park(neighbour, now)
 
     def _on_close(self, neighbour: Neighbour, message: Close, now: float) -> None:
-        neighbour.parked_s = None
+        self._offers.unpark(neighbour)
 
     def _on_nack(self, neighbour: Neighbour, message: Nack, now: float) -> None:
         self._offers.refused(neighbour, message.index)
@@ -369,7 +350,7 @@ class Swarm:
             return
         pushed = event.role != Role.SERVED
         asked = index in sender.requested
-        if index in state.have or (not asked and self._comes_already(index)):
+        if index in state.have or (not asked and self._offers.comes(index)):
             self._unwanted(sender, index)
             if asked:
                 self._offers.refused(sender, index)
@@ -377,22 +358,19 @@ class Swarm:
                 self._push.offered_to_all(sender.id, index)
             return
         if pushed:
-            state.hear_of(index, now)
-            state.pushed(index, now)
             state.pushing_until_s = now + PUSHING_S
+            state.hear_of(1 << index, now)
+            state.pushed(index, now)
             if event.role == Role.OWNED:
                 self._owned[index] = (sender.id, event.root, event.plan_version)
         self._offers.arriving(sender, index, now, pushed)
 
     def _on_early(self, event: ChunkArriving, now: float) -> None:
         """A chunk overtook its sender's Join, which travels on the other connection."""
-        if event.index in self._state.have or self._comes_already(event.index):
+        if event.index in self._state.have or self._offers.comes(event.index):
             self._discard(event.peer, event.index)
         elif event.role == Role.OWNED:
             self._owned[event.index] = (event.peer, event.root, event.plan_version)
-
-    def _comes_already(self, index: int) -> bool:
-        return any(index in n.arriving for n in self._state.neighbours.values())
 
     def _unwanted(self, sender: Neighbour, index: int) -> None:
         self._discard(sender.id, index)
@@ -421,7 +399,7 @@ class Swarm:
         else:
             early_bytes = self._early_bytes.get(event.peer, 0)
             self._early_bytes[event.peer] = early_bytes + length_bytes
-        state.hear_of(index, now)
+        state.hear_of(1 << index, now)
         self._haves.note(index, now)
         owned = self._owned.pop(index, None)
         if owned is not None:
@@ -450,7 +428,7 @@ class Swarm:
         for index in event.indexes:
             if self._state.have.add(index):
                 self._offers.stored(None, index, now)
-                self._state.hear_of(index, now)
+                self._state.hear_of(1 << index, now)
                 self._haves.note(index, now)
 
     def _on_rotten(self, event: ChunkRotten, now: float) -> None:
@@ -473,6 +451,7 @@ class Swarm:
         neighbour = self._state.neighbours.get(event.peer)
         if neighbour is not None:
             self._state.send_ended(neighbour, event.index, now, done=True)
+            self._push.look_again()
 
     def _on_not_sent(self, event: ChunkNotSent, now: float) -> None:
         neighbour = self._state.neighbours.get(event.peer)

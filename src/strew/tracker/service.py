@@ -31,6 +31,7 @@ from strew.announce.registry import (
     Refused,
     Registry,
     RegistryEvent,
+    spread_of,
 )
 from strew.content.digest import ArtifactId, artifact_id_of, parse_artifact_id
 from strew.content.manifest import MANIFEST_BYTES_MAX, Manifest
@@ -78,13 +79,6 @@ UNNAMED_KEPT_S = 86_400.0
 """A manifest that nobody named and nobody holds is forgotten after a day: its push died."""
 
 PRUNE_EVERY_S = 3600.0
-
-NODES_AT_ONCE = 500
-"""Nodes that may all announce at the moment of a publication. A larger fleet is asked to spread
-out at SPREAD_NODES_PER_S."""
-
-SPREAD_NODES_PER_S = 1500.0
-"""Announces a second that one core takes with some reserve (see bench/announce.py)."""
 
 _log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
@@ -307,7 +301,7 @@ class Tracker:
 
     def _tell_publication(self, publication: Publication) -> None:
         nodes = self._state.node_count()
-        spread_s = max(0, nodes - NODES_AT_ONCE) / SPREAD_NODES_PER_S
+        spread_s = spread_of(nodes)
         data = _encoder.encode(PublicationEvent(publication, spread_s))
         self._feed.publish("publication", data, self._clock())
         _log.info(

@@ -1,0 +1,1 @@
+"""Real processes over shaped links on this machine: strew and its rivals, measured in turns."""

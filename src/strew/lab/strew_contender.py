@@ -1,0 +1,170 @@
+"""strew itself: `strew serve` on the origin, `strew node` on each machine, and one `strew push`."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from strew.agent.client import HOST_HEADER, NodeClient, NodeReport
+from strew.agent.settings import NODE_PORT, TRACKER_PORT
+from strew.content.digest import ArtifactId
+from strew.content.reference import Address
+from strew.demo.child import Child, start_child
+from strew.demo.gathering import gathered
+from strew.errors import PartialError
+from strew.fleet import SECRET_BYTES, FleetKey
+from strew.lab.contender import Spread
+from strew.lab.network import Bench, Host
+
+REFERENCE = "lab:input"
+
+FOLLOWED = "lab:*"
+
+
+class Strew:
+    """See strew.lab.contender.Contender."""
+
+    name = "strew"
+    restarts = True
+
+    def missing(self) -> str | None:
+        """Nothing: it is this program."""
+        return None
+
+    async def run(self, bench: Bench, source: Path, size_bytes: int) -> Spread:
+        """The clock starts when the tracker published the artifact."""
+        connector = aiohttp.TCPConnector(socket_factory=bench.socket)
+        session = aiohttp.ClientSession(connector=connector, headers=HOST_HEADER)
+        await bench.until_closed.enter_async_context(session)
+        return await _Fleet(bench, session).spread(source)
+
+
+class _Fleet:
+    """The processes of one run."""
+
+    def __init__(self, bench: Bench, session: aiohttp.ClientSession) -> None:
+        self._bench = bench
+        self._session = session
+        self._key = FleetKey(secrets.token_bytes(SECRET_BYTES))
+        self._children: dict[int, Child] = {}
+        self._origin = Address(bench.origin.address, TRACKER_PORT)
+        self._killed: int | None = None
+        self._restarted = asyncio.Event()
+
+    async def spread(self, source: Path) -> Spread:
+        origin = self._client(self._bench.origin)
+        await self._started(self._bench.origin)
+        early = [host for host in self._bench.machines if not host.late_s]
+        await _all(self._started(host) for host in early)
+        await gathered(self._session, origin, self._key, len(early) + 1)
+        push = await self._process(
+            self._bench.origin, "push", ["push", str(source), REFERENCE, "--at", str(self._origin)]
+        )
+        fields = (await push.heard("published")).fields
+        self._bench.mark()
+        artifact = ArtifactId(fields["artifact"])
+        # nodes heard of it before this process did: the tracker says when it was
+        published_s = (await origin.swarm(artifact)).published_s
+        assert published_s is not None
+        started_s = asyncio.get_running_loop().time() - (time.time() - published_s)
+        spread = Spread(started_s=started_s, chunks=fields["chunks"])
+        killing = asyncio.create_task(self._kill(started_s))
+        try:
+            await _all(
+                self._arrival(host, artifact, source.name, spread) for host in self._bench.machines
+            )
+        finally:
+            killing.cancel()
+        await self._count(artifact, spread)
+        return spread
+
+    async def _arrival(self, host: Host, artifact: ArtifactId, name: str, spread: Spread) -> None:
+        """See one machine through, and start it if it is a late one."""
+        if host.late_s:
+            await asyncio.sleep(spread.started_s + host.late_s - _now())
+            spread.joined_s[host.number] = await self._started(host) - spread.started_s
+        try:
+            heard = await self._children[host.number].heard("transfer", artifact)
+        except PartialError:
+            if self._killed != host.number:
+                raise
+            await self._restarted.wait()
+            heard = await self._children[host.number].heard("transfer", artifact)
+        spread.done_s[host.number] = heard.at_s - spread.started_s
+        spread.outputs[host.number] = _into(host) / name
+
+    async def _kill(self, started_s: float) -> None:
+        """What `terms.kill` asks for, when its time has come."""
+        kill = self._bench.terms.kill
+        if kill is None:
+            return
+        await asyncio.sleep(started_s + kill.after_s - _now())
+        self._killed = kill.number
+        if kill.number in self._children:
+            await self._children[kill.number].stop()
+        await self._started(self._bench.hosts[kill.number])
+        self._restarted.set()
+
+    async def _started(self, host: Host) -> float:
+        """Start a host's own process; when it could take part (time of the event loop)."""
+        address = Address(host.address, NODE_PORT if host.number else TRACKER_PORT)
+        words = ["serve"] if not host.number else ["node", "--join", str(self._origin)]
+        words += ["--listen", str(address), "--data", str(host.folder), "--log-level", "error"]
+        if host.number:
+            words += ["--follow", FOLLOWED, "--into", str(_into(host))]
+        if self._bench.terms.neighbours is not None:
+            words += ["--neighbours", str(self._bench.terms.neighbours)]
+        name = f"node {host.number}" if host.number else "origin"
+        child = self._children[host.number] = await self._process(host, name, words)
+        return (await child.heard("listening")).at_s
+
+    async def _process(self, host: Host, name: str, words: list[str]) -> Child:
+        wrapping = self._bench.wrapping(host)
+        child = await start_child(
+            name, [*words, "--quiet"], self._key, self._bench.folder, wrapping=wrapping
+        )
+        self._bench.until_closed.push_async_callback(child.stop)
+        return child
+
+    async def _count(self, artifact: ArtifactId, spread: Spread) -> None:
+        """Ask all nodes what they moved."""
+        clients = [self._client(host) for host in self._bench.hosts]
+        origin, *nodes = await asyncio.gather(*(client.node() for client in clients))
+        spread.origin_sent_bytes = _count_of("sent_bytes", origin, artifact)
+        spread.duplicate_bytes = sum(_count_of("duplicate_bytes", n, artifact) for n in nodes)
+
+    def _client(self, host: Host) -> NodeClient:
+        port = NODE_PORT if host.number else TRACKER_PORT
+        return NodeClient(self._session, Address(host.address, port), self._key)
+
+
+def _count_of(what: str, report: NodeReport, artifact: ArtifactId) -> int:
+    return int(report.swarms.get(artifact, {}).get(what, 0))
+
+
+def _into(host: Host) -> Path:
+    return host.folder / "into"
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _all(jobs: Any) -> None:
+    """Side by side; the first failure is raised and ends the others."""
+    tasks = [asyncio.create_task(_plain(job)) for job in jobs]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _plain(job: Coroutine[Any, Any, object]) -> None:
+    await job

@@ -1,0 +1,163 @@
+"""The life of a plan on one node: made anew by the origin, told on, and mended where machines lack.
+
+Whoever finds that a machine of its branch is not there sends to those behind it, and nobody need be
+asked. A machine that is there and too slow is reported to the origin, up the way the chunks came,
+and the next plan leaves it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from strew.messages import Meet, PeerId, Plan, PlanMember, Unfit
+from strew.swarm.neighbour import Neighbour
+from strew.swarm.plan import PlanMaker
+from strew.swarm.push import OwnerPush
+from strew.swarm.state import SwarmState
+
+PLAN_PERIOD_S = 0.5
+"""A crowd that joins within this time makes one new plan, not one each."""
+
+MEMBERS_PER_PERIOD = 2000
+"""In a fleet this large the period is twice as long: a plan of 10,000 machines is 0.6 MB."""
+
+LOOK_EVERY_S = 0.5
+"""How often a node looks whether those it passes chunks to are there."""
+
+ABSENT_S = 1.0
+"""Who is not connected so long after a plan is taken for gone, until it comes."""
+
+LAGGING = 12
+"""Chunks waiting to be passed on that make a node call itself too slow; equal machines have 2."""
+
+UNFIT_MAX = 16
+"""Machines named in one report."""
+
+LEFT_OUT_RATIO = 0.5
+"""No more of the fleet than this is left out, whoever says what."""
+
+
+class Planning:
+    """The plan's side of a swarm; only the origin has a maker."""
+
+    def __init__(self, state: SwarmState, push: OwnerPush) -> None:
+        self._state = state
+        self._push = push
+        self._maker = PlanMaker(state.me, state.zone) if state.origin else None
+        self._telling: dict[PeerId, Plan] = {}
+        self._reported: set[str] = set()
+        self._planned_s = 0.0
+        self._look_s = 0.0
+        self._left_out = 0
+        self.due_s: float | None = None
+        """When the origin makes its next plan."""
+
+    # --- the origin ------------------------------------------------------------------------------
+
+    def named(self, members: Iterable[tuple[PlanMember, str]], now: float) -> None:
+        """Machines that take part, with their zones."""
+        if self._maker is not None:
+            for member, zone in members:
+                self._maker.add(member, zone)
+            self._soon(now)
+
+    def left(self, neighbour: Neighbour, now: float) -> None:
+        """A neighbour is gone."""
+        if neighbour.origin:
+            self._push.view.forget()
+        if self._maker is not None:
+            self._maker.remove(neighbour.id)
+            self._soon(now)
+
+    def _soon(self, now: float) -> None:
+        maker = self._maker
+        if maker is None or not maker.changed or self.due_s is not None:
+            return
+        if maker.version == 0:
+            self._publish(now)
+        else:
+            self.due_s = now + PLAN_PERIOD_S * (1.0 + len(maker) / MEMBERS_PER_PERIOD)
+
+    def _publish(self, now: float) -> None:
+        assert self._maker is not None
+        self.due_s = None
+        if self._push.view.adopt(self._maker.make(self._state.key)):
+            self._push.withhold(now, given=True)
+            self._push.look_again()
+            self._adopted(now, mutual=False)
+
+    # --- everybody -------------------------------------------------------------------------------
+
+    def came(self, plan: Plan, now: float) -> None:
+        """A plan from a neighbour."""
+        if not self._state.origin and self._push.view.adopt(plan):
+            self._adopted(now, mutual=self._push.view.alone)
+
+    def _adopted(self, now: float, mutual: bool) -> None:
+        """A new plan: meet whom it names, and tell those who are to hear it from here."""
+        view = self._push.view
+        self._planned_s = now
+        self._reported.clear()
+        members = view.acquaintances()
+        if members:
+            self._state.actions.append(Meet(self._state.key, members, mutual))
+        self._telling = dict(view.telling())
+        for neighbour in self._state.neighbours.values():
+            self.greet(neighbour)
+
+    def greet(self, neighbour: Neighbour) -> None:
+        """A neighbour came: it may be one that hears of the plan from here."""
+        plan = self._telling.get(neighbour.id)
+        if plan is not None:
+            self._state.tell(neighbour, plan)
+
+    def tick(self, now: float) -> None:
+        """Make the plan that is due; see whether those it names are there and keep up."""
+        if self.due_s is not None and now >= self.due_s:
+            self._publish(now)
+        if self._maker is not None:
+            self._push.withhold(now)
+        if now < self._look_s or self._push.view.alone or now < self._planned_s + ABSENT_S:
+            return
+        self._look_s = now + LOOK_EVERY_S
+        state, view = self._state, self._push.view
+        if self._maker is not None:
+            for member in view.acquaintances():
+                if member.id not in state.neighbours:
+                    self._maker.remove(PeerId(member.id))
+            self._soon(now)
+            return
+        orphans = view.orphans(state.neighbours.__contains__)
+        if orphans:
+            state.actions.append(Meet(state.key, orphans, mutual=False))
+        slow = [
+            n.id
+            for n in state.neighbours.values()
+            if n.skipped_until_s > now and view.passes_to(n.id)
+        ]
+        if self._push.backlog >= LAGGING:
+            slow.append(state.me)
+        self._report(slow)
+
+    # --- the slow --------------------------------------------------------------------------------
+
+    def _report(self, slow: Iterable[str]) -> None:
+        """Tell the origin, or whoever last gave this node a chunk to own, what was not told yet."""
+        news = [peer for peer in slow if peer not in self._reported][:UNFIT_MAX]
+        giver = self._state.neighbours.get(self._push.giver)
+        if not news or giver is None:
+            return
+        self._reported.update(news)
+        self._state.tell(giver, Unfit(self._state.key, news))
+
+    def reported(self, peers: list[str], now: float) -> None:
+        """A neighbour says that these do not keep up."""
+        if self._push.view.alone:
+            return
+        if self._maker is None:
+            self._report(peers[:UNFIT_MAX])
+            return
+        for peer in peers[:UNFIT_MAX]:
+            if self._left_out < LEFT_OUT_RATIO * len(self._maker):
+                self._left_out += self._maker.leave_out(PeerId(peer))
+        self._soon(now)

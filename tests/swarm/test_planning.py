@@ -1,0 +1,199 @@
+"""The life of a plan as chess: made anew, mended where machines lack, the slow reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from strew.messages import PeerId, Role, Unfit
+from strew.swarm.plan import FANOUT, STAR_MAX, stripes_of
+from strew.swarm.planning import (
+    ABSENT_S,
+    LAGGING,
+    LEFT_OUT_RATIO,
+    LOOK_EVERY_S,
+    PLAN_PERIOD_S,
+    UNFIT_MAX,
+)
+from tests.swarm.board import KEY, Board, plan
+
+CROWD = [f"a{n}" for n in range(40)]
+"""A group of 8 stripes."""
+
+
+def origin_of(*names: str, chunks: int = 100) -> Board:
+    board = Board(chunks, origin=True)
+    board.names(*names)
+    for name in names:
+        board.joins(name)
+    return board
+
+
+def inner_node(place: int, *missing: str, giver: str = "origin") -> Board:
+    """The machine at this place of the crowd, linked with everybody but the missing."""
+    names = list(CROWD)
+    names[place] = "m"
+    board = Board(1000)
+    board.joins("origin", origin=True)
+    for name in names:
+        if name not in missing and name != "m":
+            board.joins(name)
+    board.hears("origin", plan(names))
+    return board
+
+
+def version(board: Board) -> int:
+    found = board.swarm.snapshot()["plan_version"]
+    assert isinstance(found, int)
+    return found
+
+
+def said(lines: list[str], what: str) -> list[str]:
+    return [line for line in lines if what in line]
+
+
+def until(board: Board, done: Callable[[], bool], limit_s: float = 10.0) -> list[str]:
+    lines: list[str] = []
+    for _ in range(round(limit_s / 0.1)):
+        lines += board.wait(0.1)
+        if done():
+            return lines
+    raise AssertionError("it does not come")
+
+
+# --- the origin -----------------------------------------------------------------------------------
+
+
+def test_an_entry_that_does_not_come_is_planned_without() -> None:
+    board = Board(origin=True)
+    board.names(*CROWD)
+    for name in CROWD:
+        if name != "a3":
+            board.joins(name)
+    assert version(board) == 1
+    until(board, lambda: version(board) > 1, ABSENT_S + LOOK_EVERY_S + 2 * PLAN_PERIOD_S)
+    found = board.swarm._push.view.plan
+    assert found is not None and "a3" not in {m.id for m in found.groups[0]}
+
+
+def test_who_is_missing_further_down_changes_no_plan() -> None:
+    """The origin need not be linked with everybody."""
+    board = origin_of(*CROWD[: stripes_of(40, FANOUT)])
+    board.names(*CROWD)
+    board.wait(PLAN_PERIOD_S * 2)
+    before = version(board)
+    board.wait(5.0)
+    assert version(board) == before
+
+
+def test_in_a_star_nobody_is_removed_for_being_late() -> None:
+    board = Board(origin=True)
+    board.names("a", "b", "c")
+    board.joins("a")
+    board.wait(10.0)
+    assert version(board) == 1
+
+
+def test_the_slow_are_left_out_of_the_next_plan_and_do_not_come_back() -> None:
+    board = origin_of(*CROWD)
+    board.hears("a0", Unfit(KEY, ["a9", "stranger"]))
+    board.wait(2 * PLAN_PERIOD_S)
+    board.names("a9")
+    board.wait(2 * PLAN_PERIOD_S)
+    found = board.swarm._push.view.plan
+    assert found is not None
+    assert "a9" not in {m.id for m in found.groups[0]}
+    assert len([m for m in found.groups[0] if m.id]) == len(CROWD) - 1
+
+
+def test_no_report_empties_the_plan() -> None:
+    board = origin_of(*CROWD)
+    for start in range(0, 40, UNFIT_MAX):
+        board.hears("a0", Unfit(KEY, CROWD[start : start + UNFIT_MAX]))
+    board.wait(2 * PLAN_PERIOD_S)
+    found = board.swarm._push.view.plan
+    assert found is not None
+    there = sum(bool(m.id) for group in found.groups for m in group)
+    assert there >= (1 - LEFT_OUT_RATIO) * len(CROWD)
+
+
+def test_in_a_star_nobody_is_left_out() -> None:
+    """There an owner that is too slow is unfit for a while, and harms nobody behind it."""
+    board = origin_of(*CROWD[:STAR_MAX])
+    board.hears("a0", Unfit(KEY, ["a3"]))
+    board.wait(2 * PLAN_PERIOD_S)
+    assert version(board) == 1
+
+
+# --- inner nodes ----------------------------------------------------------------------------------
+
+
+def test_those_behind_a_missing_inner_node_are_met_after_a_while() -> None:
+    board = inner_node(0, "a8", *CROWD[9:16])
+    assert said(board.wait(ABSENT_S - 0.2), "meet") == []
+    met = said(board.wait(0.2 + 2 * LOOK_EVERY_S), "meet")
+    assert len(met) == 1, "once"
+    assert set(met[0].split()[1:]) <= set(CROWD) - {"a8"}
+    assert said(board.wait(5.0), "meet") == []
+
+
+def test_chunks_go_around_a_missing_inner_node() -> None:
+    whole = inner_node(0)
+    sent = {line.split()[0] for line in whole.brings("origin", 5, Role.OWNED) if "<<" in line}
+    assert "a8" in sent
+    around = inner_node(0, "a8")
+    reached = {line.split()[0] for line in around.brings("origin", 5, Role.OWNED) if "<<" in line}
+    assert sent - {"a8"} < reached and len(reached) > len(sent)
+
+
+def test_a_target_whose_socket_stays_full_is_reported_once_to_whoever_gave_the_last_chunk() -> None:
+    board = inner_node(8)
+    board.brings("a0", 5, Role.OWNED, tag=8)
+    [first, *others] = [n for n, of in board.swarm.neighbours.items() if of.sending]
+    for name in others:
+        board.sent(name, 5)
+        board.has(name, 5)
+    lines = board.wait(12.0)
+    assert said(lines, "Unfit") == [f"a0: Unfit {first}"]
+
+
+def test_a_report_is_handed_up() -> None:
+    board = inner_node(8)
+    board.brings("a0", 5, Role.OWNED, tag=8)
+    assert board.hears("a20", Unfit(KEY, ["a33"])) == ["a0: Unfit a33"]
+    assert board.hears("a20", Unfit(KEY, ["a33"])) == [], "that is known"
+    [line] = board.hears("a20", Unfit(KEY, [f"x{n}" for n in range(1000)]))
+    assert len(line.split()) == 2 + UNFIT_MAX
+
+
+def test_without_a_giver_nobody_is_told() -> None:
+    assert inner_node(8).hears("a20", Unfit(KEY, ["a33"])) == []
+
+
+def test_who_lags_reports_itself() -> None:
+    board = inner_node(8)
+    lines: list[str] = []
+    for chunk in range(LAGGING + 4):  # nobody takes anything
+        lines += board.brings("a0", chunk, Role.OWNED, tag=8)
+    lines += board.wait(ABSENT_S + LOOK_EVERY_S)
+    assert any("m" in line.split()[2:] for line in said(lines, "Unfit"))
+
+
+def test_a_new_plan_is_a_new_judgement() -> None:
+    board = inner_node(8)
+    board.brings("a0", 5, Role.OWNED, tag=8)
+    board.hears("a20", Unfit(KEY, ["a33"]))
+    names = list(CROWD)
+    names[8] = "m"
+    board.hears("origin", plan(names, version=2))
+    assert board.hears("a20", Unfit(KEY, ["a33"])) == ["a0: Unfit a33"]
+
+
+@pytest.mark.parametrize("peers", [[], [""], ["m"], ["origin"], ["x"] * 1000])
+def test_a_report_of_anything_breaks_nothing(peers: list[str]) -> None:
+    inner_node(8).hears("a20", Unfit(KEY, peers))
+    board = origin_of(*CROWD)
+    board.hears("a0", Unfit(KEY, peers))
+    board.wait(1.0)
+    assert board.swarm.neighbours[PeerId("a0")]

@@ -1,0 +1,348 @@
+"""One node's reading of a plan: whom it passes which chunk to, whom it tells, whom it meets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strew.messages import PeerId, Plan, PlanMember
+from strew.swarm.plan import FANOUT, FANOUTS, GROUP_MIN, STAR_MAX, stripes_of
+from strew.swarm.view import ACQUAINTANCES_MAX, TELLING_STRIPES, TOLD_MAX, PushView
+from tests.swarm.board import plan
+
+ZONES = ([30], [8, 8], [24, 24, 24], [40, 12, 9], [24] * 5, [25] * 9, [100, 8, 30, 1], [26, 3])
+"""Sizes of groups: a chain of up to four, or a binary tree; the last may be small."""
+
+
+def crowd(*sizes: int, version: int = 1, fanout: int = FANOUT) -> Plan:
+    """The origin's plan of groups of these sizes; machine 3 of group 1 is b3."""
+    groups = [[f"{chr(97 + g)}{n}" for n in range(size)] for g, size in enumerate(sizes)]
+    return plan(*groups, version=version, fanout=fanout)
+
+
+def placed(of: Plan, group: int, place: int) -> Plan:
+    return Plan(of.swarm, of.version, of.origin, of.fanout, of.groups, group, place)
+
+
+def view_of(of: Plan, name: str) -> PushView:
+    """The view of this machine once it was told the plan."""
+    view = PushView(PeerId(name))
+    group, place = next(
+        ((g, [m.id for m in ms].index(name)) for g, ms in enumerate(of.groups) if named(ms, name)),
+        (-1, -1),
+    )
+    assert view.adopt(placed(of, group, place))
+    return view
+
+
+def named(members: Sequence[PlanMember], name: str) -> bool:
+    return any(m.id == name for m in members)
+
+
+def everybody(of: Plan) -> list[str]:
+    return [m.id for group in of.groups for m in group if m.id]
+
+
+def views_of(of: Plan) -> dict[str, PushView]:
+    return {name: view_of(of, name) for name in ["origin", *everybody(of)]}
+
+
+def there_but(gone: Collection[str]) -> Callable[[PeerId], bool]:
+    return lambda peer: peer not in gone
+
+
+def course(
+    views: dict[str, PushView], tag: int, gone: Collection[str] = ()
+) -> list[tuple[str, str]]:
+    """Every send of one chunk as (from, to), with the origin's own; a leaf sends nothing."""
+    entry = views["origin"].entry(tag)
+    assert entry is not None
+    sends = [("origin", str(entry))]
+    passing = [str(entry)] if entry not in gone else []
+    while passing:
+        one = passing.pop()
+        for peer, owns in views[one].targets(tag, there_but(gone)):
+            sends.append((one, str(peer)))
+            if not owns:
+                assert views[peer].targets(tag, there_but(gone)) == [], "a leaf"
+            elif peer not in gone:
+                passing.append(str(peer))
+        assert len(sends) <= 2 * len(views)
+    return sends
+
+
+def reached(sends: Sequence[tuple[str, str]]) -> Counter[str]:
+    return Counter(to for _, to in sends)
+
+
+# --- every machine gets every chunk once ----------------------------------------------------------
+
+
+def test_in_one_group_of_any_size_every_machine_gets_every_chunk_exactly_once() -> None:
+    for size in range(1, 151):
+        of = crowd(size)
+        views, all_once = views_of(of), Counter(everybody(of))
+        for tag in range(stripes_of(size, FANOUT)):
+            assert reached(course(views, tag)) == all_once, (size, tag)
+
+
+@pytest.mark.parametrize("sizes", [(719,), (1000,), (2503,), (400, 24, 130, 31, 8, 60)])
+def test_so_in_large_fleets(sizes: tuple[int, ...]) -> None:
+    of = crowd(*sizes)
+    views, all_once = views_of(of), Counter(everybody(of))
+    for tag in (0, 1, 3, 4095, 65535):
+        assert reached(course(views, tag)) == all_once
+
+
+groups = st.tuples(st.lists(st.integers(GROUP_MIN, 45), max_size=6), st.integers(1, 45))
+
+
+@given(groups, st.integers(0, 65535), st.sampled_from(FANOUTS))
+def test_so_in_groups_of_any_sizes(sizes: tuple[list[int], int], tag: int, fanout: int) -> None:
+    """Only the last group may be a small one."""
+    of = crowd(*sizes[0], sizes[1], fanout=fanout)
+    assert reached(course(views_of(of), tag)) == Counter(everybody(of))
+
+
+@pytest.mark.parametrize("sizes", ZONES)
+def test_each_boundary_is_crossed_once_a_chunk(sizes: list[int]) -> None:
+    views = views_of(crowd(*sizes))
+    for tag in range(30):
+        entered = Counter(
+            to[0] for one, to in course(views, tag) if one == "origin" or one[0] != to[0]
+        )
+        assert entered == Counter({chr(97 + group): 1 for group in range(len(sizes))})
+
+
+@pytest.mark.parametrize("sizes", [[24], [30], [100], [8, 30, 25], [24] * 5])
+def test_a_machine_is_an_inner_node_of_one_stripe_and_carries_about_one_copy(
+    sizes: list[int],
+) -> None:
+    of = crowd(*sizes)
+    views = views_of(of)
+    for group, size in enumerate(sizes):
+        stripes = stripes_of(size, FANOUT)
+        for place in range(size):
+            view = views[f"{chr(97 + group)}{place}"]
+            copies = [len(view.targets(tag, there_but(()))) for tag in range(stripes)]
+            assert sum(count > 0 for count in copies) <= 1
+            assert sum(copies) / stripes <= 1.0 + 2.0 / min(FANOUT, stripes)
+
+
+def test_the_origin_gives_to_the_entries_of_the_first_group_in_turn() -> None:
+    view = view_of(crowd(30, 40), "origin")
+    stripes = stripes_of(30, FANOUT)
+    assert view.entries == stripes
+    assert [view.entry(tag) for tag in range(stripes + 2)] == [
+        *(f"a{n}" for n in range(stripes)),
+        "a0",
+        "a1",
+    ]
+
+
+def test_those_behind_a_machine_that_is_gone_are_sent_to_by_the_one_before_it() -> None:
+    of = crowd(100)
+    views = views_of(of)
+    stripes = stripes_of(100, FANOUT)
+    for gone in ([f"a{stripes}"], [f"a{stripes}", f"a{2 * stripes + 1}"], ["a99"]):
+        for tag in range(stripes):
+            got = reached(course(views, tag, gone))
+            assert {to for to in got if to not in gone} == set(everybody(of)) - set(gone)
+            assert max(got.values()) == 1
+
+
+def test_an_empty_place_is_passed_over_like_a_machine_that_is_gone() -> None:
+    names = [f"a{n}" if n not in (9, 20) else "" for n in range(60)]
+    of = plan(names)
+    views = views_of(of)
+    for tag in range(stripes_of(60, FANOUT)):
+        assert reached(course(views, tag)) == Counter(everybody(of))
+
+
+# --- whom to know ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sizes", ZONES)
+def test_everybody_a_machine_sends_to_is_an_acquaintance(sizes: list[int]) -> None:
+    views = views_of(crowd(*sizes))
+    known = {name: {m.id for m in view.acquaintances()} for name, view in views.items()}
+    for tag in range(200):
+        for one, to in course(views, tag):
+            assert to in known[one], (one, to)
+
+
+@pytest.mark.parametrize("sizes", [*ZONES, [24] * 40, [2500]])
+def test_acquaintances_are_few_and_not_oneself(sizes: list[int]) -> None:
+    for name, view in views_of(crowd(*sizes)).items():
+        known = [m.id for m in view.acquaintances()]
+        assert name not in known and "" not in known
+        assert len(known) == len(set(known)) <= ACQUAINTANCES_MAX
+
+
+def test_who_stands_behind_somebody_gone_is_an_orphan_to_be_met_once() -> None:
+    of = crowd(100)
+    stripes = stripes_of(100, FANOUT)
+    view, gone = view_of(of, "a0"), f"a{stripes}"
+    assert view.orphans(there_but(())) == ()
+    linked = {peer for peer, _ in view.targets(0, there_but(()))} - {gone}
+    behind = {peer for peer, _ in view_of(of, gone).targets(0, there_but(()))}
+    assert {m.id for m in view.orphans(linked.__contains__)} == behind
+    assert view.orphans((linked | behind).__contains__) == ()
+
+
+def test_who_stands_behind_two_that_are_gone_is_an_orphan_when_the_second_was_looked_for() -> None:
+    of = crowd(1000)
+    stripes = stripes_of(1000, FANOUT)
+    view, first = view_of(of, "a0"), f"a{stripes}"
+    linked = {peer for peer, _ in view.targets(0, there_but(()))} - {first}
+    behind = {peer for peer, _ in view_of(of, first).targets(0, there_but(()))}
+    inner = [peer for peer, owns in view_of(of, first).targets(0, there_but(())) if owns]
+    view.orphans(linked.__contains__)
+    next_behind = {peer for peer, _ in view_of(of, inner[0]).targets(0, there_but(()))}
+    present = linked | behind - {inner[0]}
+    assert {m.id for m in view.orphans(present.__contains__)} == next_behind
+
+
+def test_in_a_star_nobody_stands_behind_anybody() -> None:
+    assert view_of(crowd(24, 24), "a0").orphans(lambda peer: False) == ()
+
+
+# --- telling --------------------------------------------------------------------------------------
+
+
+def told(of: Plan, gone: str = "") -> Counter[str]:
+    """How often each machine hears of the plan when all tell who are to tell."""
+    heard: Counter[str] = Counter()
+    telling = ["origin"]
+    views: dict[str, PushView] = {}
+    while telling:
+        one = telling.pop()
+        views[one] = view_of(of, one)
+        for peer, message in views[one].telling():
+            assert of.groups[message.group][message.place].id == peer, "its own place"
+            assert (message.version, message.origin) == (of.version, of.origin)
+            if peer not in heard and peer != gone:
+                telling.append(str(peer))
+            heard[str(peer)] += 1
+    return heard
+
+
+@pytest.mark.parametrize("sizes", ZONES)
+def test_everybody_hears_of_the_plan_and_nobody_often(sizes: list[int]) -> None:
+    of = crowd(*sizes)
+    heard = told(of)
+    assert set(heard) == set(everybody(of))
+    assert max(heard.values()) <= TELLING_STRIPES * 2 + 1
+
+
+@pytest.mark.parametrize("sizes", [[30], [100], [24, 24, 24], [40, 12, 9], [25] * 9])
+def test_one_death_hides_the_plan_from_nobody(sizes: list[int]) -> None:
+    of = crowd(*sizes)
+    for gone in everybody(of):
+        assert set(told(of, gone)) >= set(everybody(of)) - {gone}
+
+
+@pytest.mark.parametrize("sizes", ZONES)
+def test_who_tells_somebody_knows_it(sizes: list[int]) -> None:
+    of = crowd(*sizes)
+    for name, view in views_of(of).items():
+        hearers = {peer for peer, _ in view.telling()}
+        if name != "origin" or len(everybody(of)) > TOLD_MAX:
+            assert hearers <= {m.id for m in view.acquaintances()}
+
+
+def test_the_origin_of_a_small_fleet_tells_everybody_itself() -> None:
+    of = crowd(30, 20)
+    assert {peer for peer, _ in view_of(of, "origin").telling()} == set(everybody(of))
+    large = crowd(30, 40)
+    assert [peer for peer, _ in view_of(large, "origin").telling()] == [
+        f"a{n}" for n in range(stripes_of(30, FANOUT))
+    ]
+
+
+# --- which plans are taken ------------------------------------------------------------------------
+
+
+def test_an_old_plan_is_not_taken_for_a_new_one() -> None:
+    view = PushView(PeerId("m"))
+    assert view.version == 0
+    assert view.adopt(plan("ma", version=2)) and view.version == 2
+    assert not view.adopt(plan("mb", version=1))
+    assert not view.adopt(plan("mb", version=2))
+    assert view.adopt(plan("mb", version=1, origin="other")), "another origin counts anew"
+
+
+def test_a_plan_that_was_forgotten_may_come_again() -> None:
+    view = PushView(PeerId("m"))
+    view.adopt(plan("ma", version=2))
+    view.forget()
+    assert view.alone and view.targets(0, there_but(())) == [] and view.telling() == []
+    assert view.adopt(plan("ma", version=1))
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        pytest.param(plan("ab", "cd"), id="without me"),
+        pytest.param(placed(plan("am", "cd"), 0, 0), id="another one's place"),
+        pytest.param(placed(plan("am", "cd"), 2, 0), id="no such group"),
+        pytest.param(placed(plan("am", "cd"), 0, 2), id="no such place"),
+        pytest.param(placed(plan("cd", "am"), -1, 1), id="a group from the end"),
+        pytest.param(placed(plan("cd", "am"), 1, -1), id="a place from the end"),
+        pytest.param(plan("ma", ""), id="an empty group"),
+        pytest.param(plan(), id="no group"),
+        *(pytest.param(plan("ma", fanout=f), id=f"fan-out {f}") for f in (-8, 0, 1, 2, 1 << 40)),
+    ],
+)
+def test_a_foreign_or_lying_plan_is_refused(of: Plan) -> None:
+    view = PushView(PeerId("m"))
+    view.adopt(plan("mx"))
+    newer = Plan(of.swarm, 9, of.origin, of.fanout, of.groups, of.group, of.place)
+    assert not view.adopt(newer)
+    assert view.version == 1 and view.passes_to(PeerId("x")), "the old one stays"
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("mabc"), min_size=1, max_size=60), min_size=1, max_size=8),
+    st.integers(-1, 40),
+    st.integers(0, 65535),
+)
+def test_whatever_plan_is_taken_breaks_nothing(
+    groups: list[list[str]], fanout: int, tag: int
+) -> None:
+    """It may name a machine twice, or somebody everywhere."""
+    view = PushView(PeerId("m"))
+    if view.adopt(plan(*groups, fanout=fanout)):
+        for gone in ((), "a", "mabc"):
+            view.targets(tag, there_but(gone))
+            view.orphans(there_but(gone))
+        view.telling()
+        assert len(view.acquaintances()) <= ACQUAINTANCES_MAX
+
+
+# --- alone ----------------------------------------------------------------------------------------
+
+
+def test_without_a_plan_everybody_is_a_fellow_and_nobody_a_target() -> None:
+    view = PushView(PeerId("m"))
+    assert view.alone and view.fellows(PeerId("a"), PeerId("b"))
+    assert view.entry(0) is None and view.entries == 0
+    assert view.targets(0, there_but(())) == []
+    assert view.acquaintances() == () and view.telling() == []
+
+
+def test_one_star_is_alone_and_more_is_not() -> None:
+    assert view_of(crowd(STAR_MAX), "a3").alone
+    assert not view_of(crowd(STAR_MAX + 1), "a3").alone
+    assert not view_of(crowd(8, 8), "a3").alone
+
+
+def test_only_machines_of_the_first_group_are_fellows() -> None:
+    view = view_of(crowd(8, 8), "origin")
+    assert view.fellows(PeerId("a0"), PeerId("a7"))
+    assert not view.fellows(PeerId("a0"), PeerId("b0"))
+    assert not view.fellows(PeerId("stranger"), PeerId("a0"))
