@@ -54,9 +54,10 @@ class Haves:
         if not (fresh or late):
             return
         done = self._state.have.complete
-        if fresh and (
-            done or len(fresh) >= BATCH_MAX or now - self._fresh_since_s >= self._batch_s
-        ):
+        wait_s, most = self._batch_s, BATCH_MAX
+        if wait_s and now < self._state.pushing_until_s:
+            wait_s, most = PUSHED_BATCH_S, PUSHED_BATCH_MAX
+        if fresh and (done or len(fresh) >= most or now - self._fresh_since_s >= wait_s):
             self._fresh = []
             self._tell(fresh, seeds=False)
         if late and (done or now - self._late_since_s >= TO_SEED_S):
