@@ -9,13 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strew.transfer.limits import (
+    DEEP_BYTES,
+    PIECE_BYTES,
     QUANTUM_BYTES_MAX,
     QUANTUM_BYTES_MIN,
     SEND_QUEUE_BYTES_MAX,
-    SEND_QUEUE_BYTES_MIN,
+    SEND_QUEUE_S,
     UNSENT_BYTES_MAX,
     TokenBucket,
-    keep_alive,
+    queue_bytes_min,
     send_queue_bytes,
     shallow,
 )
@@ -103,27 +105,35 @@ def test_a_clock_that_stands_still_gives_nothing() -> None:
 # --- kernel queues --------------------------------------------------------------------------------
 
 
-def test_kernel_queues_are_shallow_and_stay_within_bounds() -> None:
+def test_kernel_queues_are_shallow_and_follow_the_rate() -> None:
     one, two = socket_pair()
     try:
-        shallow(one)
-        assert one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 16 * SEND_QUEUE_BYTES_MIN
+        piece_bytes = shallow(one)
+        assert queue_bytes_min(piece_bytes) == DEEP_BYTES, "no link to fill on the loopback"
+        assert one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * DEEP_BYTES
         assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == UNSENT_BYTES_MAX
         for _ in range(20):
             one.send(bytes(10_000))
             two.recv(100_000)
-        assert SEND_QUEUE_BYTES_MIN <= send_queue_bytes(one) <= SEND_QUEUE_BYTES_MAX
+        sizes = [send_queue_bytes(one, rate, piece_bytes) for rate in (0.0, 1e5, 1e9, 1e12)]
+        assert sizes == sorted(sizes)
+        assert sizes[:2] == [queue_bytes_min(piece_bytes)] * 2 and sizes[3] == SEND_QUEUE_BYTES_MAX
+        assert sizes[2] >= 1e9 * SEND_QUEUE_S
     finally:
         one.close()
         two.close()
 
 
-def test_dead_machines_are_noticed() -> None:
-    one, two = socket_pair()
+def test_a_piece_is_some_whole_segments_also_of_a_small_frame() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    one = socket.socket()
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)
+    one.connect(listener.getsockname())
     try:
-        keep_alive(one)
-        assert one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        segment_bytes = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+        piece_bytes = shallow(one)
+        assert segment_bytes <= 1460 and piece_bytes % segment_bytes == 0
+        assert PIECE_BYTES - segment_bytes < piece_bytes <= PIECE_BYTES
     finally:
         one.close()
-        two.close()
+        listener.close()

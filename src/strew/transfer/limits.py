@@ -12,15 +12,19 @@ QUANTUM_S = 0.004
 QUANTUM_BYTES_MIN = 16 << 10
 QUANTUM_BYTES_MAX = 256 << 10
 
-SEND_QUEUE_BYTES_MIN = 24 << 10
-"""Shallow enough for a LAN of zero round trip: measured 1.14 where default sockets gave 1.44."""
-
 SEND_QUEUE_BYTES_MAX = 4 << 20
 
-SEND_QUEUE_S = 0.002
-"""What may wait in the kernel beside a round trip: two wake-ups of a busy process."""
+DEEP_BYTES = 128 << 10
+"""From such a queue on the kernel is given as much as it takes, not piece by piece."""
 
-SEND_QUEUE_FRAMES_BYTES = 16 << 10
+SEND_QUEUE_S = 0.002
+"""What may wait in the kernel beside two round trips: two wake-ups of a busy process."""
+
+PIECE_BYTES = 16 << 10
+"""About so much of a connection is in flight until it is measured to need more, and goes to its
+queue at once. Two dozen senders that meet at one machine then stay within the queue of its link,
+whatever their congestion control thinks of it. Left to itself the kernel appends what is written to
+the last buffer it holds, up to 64 KiB, and counts the queue's limit only between buffers."""
 
 UNSENT_BYTES_MAX = 16 << 10
 """TCP_NOTSENT_LOWAT: a socket is writable again when less than this has not left yet."""
@@ -28,7 +32,7 @@ UNSENT_BYTES_MAX = 16 << 10
 RECEIVE_QUEUE_LIMITED_BYTES = 64 << 10
 """Receive buffer under a download limit: what waits there was sent too early."""
 
-_TCP_INFO_MIN_RTT = struct.Struct("=148xI8xQ")
+_TCP_INFO_MIN_RTT = struct.Struct("=148xI")
 
 
 class TokenBucket:
@@ -77,23 +81,39 @@ class TokenBucket:
             self._tokens -= count_bytes
 
 
-def shallow(sock: socket.socket) -> None:
-    """Bound what the kernel queues on a data connection before anything was measured."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * SEND_QUEUE_BYTES_MIN)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)
+def shallow(sock: socket.socket) -> int:
+    """Let the kernel queue one piece on a data connection, before anything was measured.
 
-
-def send_queue_bytes(sock: socket.socket) -> int:
-    """The queue this connection needs: measured rate x (least round trip + a wake-up or two).
-
-    From the kernel's own measurement (TCP_INFO: tcpi_min_rtt, tcpi_delivery_rate).
+    Returns the bytes of a piece: some whole segments, two at least, because a receiver
+    acknowledges every second one at once and waits with the odd one. On the loopback, whose
+    segments are larger than its first windows, that does not help, and no link is there to fill.
     """
-    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
-    if len(info) < 168:
-        return SEND_QUEUE_BYTES_MIN
-    min_rtt_us, rate_bytes_per_s = _TCP_INFO_MIN_RTT.unpack_from(info)
-    wanted = rate_bytes_per_s * (min_rtt_us * 1e-6 + SEND_QUEUE_S) + SEND_QUEUE_FRAMES_BYTES
-    return int(min(max(wanted, SEND_QUEUE_BYTES_MIN), SEND_QUEUE_BYTES_MAX))
+    segment_bytes = max(1, sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG))
+    piece_bytes = segment_bytes * max(2, PIECE_BYTES // segment_bytes)
+    if segment_bytes > PIECE_BYTES:
+        piece_bytes = 2 * DEEP_BYTES
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, queue_bytes_min(piece_bytes))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)
+    return piece_bytes
+
+
+def queue_bytes_min(piece_bytes: int) -> int:
+    """The queue that holds one piece: the kernel doubles what it is told (socket(7))."""
+    return piece_bytes // 2
+
+
+def send_queue_bytes(sock: socket.socket, rate_bytes_per_s: float, piece_bytes: int) -> int:
+    """The queue this connection needs at its rate: that times two round trips and two wake-ups.
+
+    The least round trip is the kernel's (TCP_INFO: tcpi_min_rtt). Its tcpi_delivery_rate is not
+    used: on a link without latency it is that of a burst, a hundred times what the link carries.
+    """
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_MIN_RTT.size)
+    if len(info) < _TCP_INFO_MIN_RTT.size:
+        return queue_bytes_min(piece_bytes)
+    (min_rtt_us,) = _TCP_INFO_MIN_RTT.unpack(info)
+    wanted = rate_bytes_per_s * (2e-6 * min_rtt_us + SEND_QUEUE_S)
+    return int(max(min(wanted, SEND_QUEUE_BYTES_MAX), queue_bytes_min(piece_bytes)))
 
 
 def keep_alive(sock: socket.socket) -> None:

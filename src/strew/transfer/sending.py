@@ -15,7 +15,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from strew.codec import SLICE_BYTES_MAX, TYPE_BREAK, TYPE_CHUNK, ChunkHeader, pack_chunk_header
-from strew.transfer.limits import TokenBucket, send_queue_bytes, shallow
+from strew.transfer.limits import (
+    DEEP_BYTES,
+    TokenBucket,
+    queue_bytes_min,
+    send_queue_bytes,
+    shallow,
+)
 
 TURN_BYTES_MAX = 1 << 20
 """Sent in one turn of the event loop before others have theirs."""
@@ -27,7 +33,7 @@ WITH_HEADER_BYTES = 16 << 10
 """So much of a longer slice leaves with its header; the rest goes by sendfile, uncopied."""
 
 MEASURE_EVERY = 16
-"""Chunks between two looks at the kernel's measurement of the connection."""
+"""Chunks over which the rate of the connection is measured."""
 
 
 class ReadableChunk(Protocol):
@@ -70,7 +76,7 @@ class ChunkSender:
         self._loop = loop
         self._sock = socket.socket(fileno=os.dup(sock.fileno()))
         self._sock.setblocking(False)
-        shallow(self._sock)
+        self._piece_bytes = shallow(self._sock)
         self._fd = self._sock.fileno()
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLOUT)
@@ -92,7 +98,10 @@ class ChunkSender:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._until_measure = 2
-        self._queue_bytes = 0
+        self._queue_bytes = queue_bytes_min(self._piece_bytes)
+        self._began_s = 0.0
+        self._measured_bytes = 0
+        self._measured_s = 0.0
         self.payload_bytes = 0
 
     @property
@@ -173,6 +182,7 @@ class ChunkSender:
         """A chunk was handed over: the next begins when the socket is writable again."""
         while self._finished is not None and self._poll.poll(0):
             header, self._finished = self._finished, None
+            self._measure(header)
             self._sent(header, True)  # may queue another chunk, or close this sender
         return self._finished is not None and not self._closed
 
@@ -195,6 +205,7 @@ class ChunkSender:
                 self._loop.call_soon(self._sent, outgoing.header, False)
                 continue
             self._current = outgoing
+            self._began_s = self._loop.time()
             self._span = self._span_done = self._chunk_done = 0
             self._begin_slice(outgoing.header)
             return True
@@ -219,8 +230,8 @@ class ChunkSender:
         wanted = min(length - self._span_done, self._slice_left)
         if self._bucket.limited:
             wanted = min(wanted, self._bucket.quantum_bytes)
-        if self._pending:
-            count = self._send_with_header(fd, offset + self._span_done, wanted)
+        if self._pending or self._queue_bytes < DEEP_BYTES:
+            count = self._send_piece(current.header, fd, offset + self._span_done, wanted)
         else:
             count = os.sendfile(self._fd, fd, offset + self._span_done, wanted)
             if count == 0:
@@ -242,13 +253,25 @@ class ChunkSender:
                 self._begin_slice(current.header)
         return count
 
-    def _send_with_header(self, fd: int, offset: int, wanted: int) -> int:
-        """The header and the payload's beginning in one call: a header alone would wake the
-        receiver for 32 bytes, and small chunks go out whole. Returns payload bytes."""
-        if wanted > WHOLE_BYTES_MAX:
+    def _send_piece(self, header: ChunkHeader, fd: int, offset: int, wanted: int) -> int:
+        """What is left of the header, and the payload behind it, in one call: a header alone would
+        wake the receiver for 32 bytes. Returns payload bytes.
+
+        To a deep queue small chunks go whole. To a shallow one go pieces that nothing is appended
+        to (MSG_EOR), so that its limit holds.
+        """
+        flags = 0
+        if self._queue_bytes < DEEP_BYTES:
+            flags = socket.MSG_EOR
+            pieces = max(1, self._queue_bytes // 2 // self._piece_bytes)
+            wanted = min(wanted, pieces * self._piece_bytes - len(self._pending))
+        elif wanted > WHOLE_BYTES_MAX:
             wanted = WITH_HEADER_BYTES
         payload = os.pread(fd, wanted, offset)
-        count = self._sock.sendmsg((self._pending, payload))
+        if not (payload or self._pending):
+            self._break_off(header)
+            return 0
+        count = self._sock.sendmsg((self._pending, payload), (), flags)
         header_bytes = len(self._pending)
         self._pending = self._pending[count:]
         return max(count - header_bytes, 0)
@@ -267,14 +290,18 @@ class ChunkSender:
         self._close_reader()
         self._current = None
         self._finished = header
-        self._until_measure -= 1
-        if self._until_measure <= 0:
-            self._until_measure = MEASURE_EVERY
-            self._deepen()
 
-    def _deepen(self) -> None:
-        """Fit the kernel's queue to what the connection was measured to need."""
-        wanted = send_queue_bytes(self._sock)
+    def _measure(self, header: ChunkHeader) -> None:
+        """A chunk has left. Now and then fit the kernel's queue to the connection's rate."""
+        self._measured_bytes += header.total
+        self._measured_s += self._loop.time() - self._began_s
+        self._until_measure -= 1
+        if self._until_measure > 0:
+            return
+        self._until_measure = MEASURE_EVERY
+        rate_bytes_per_s = self._measured_bytes / max(self._measured_s, 1e-6)
+        self._measured_bytes, self._measured_s = 0, 0.0
+        wanted = send_queue_bytes(self._sock, rate_bytes_per_s, self._piece_bytes)
         if not self._queue_bytes / 2 < wanted < self._queue_bytes * 2:
             self._queue_bytes = wanted
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, wanted)
