@@ -263,15 +263,13 @@ def test_a_later_hello_may_have_more_fields() -> None:
 
 slices = st.integers(1, SLICE_BYTES_MAX)
 headers = st.builds(
-    lambda swarm, chunk, offset, size, after, role, root, version: ChunkHeader(
+    lambda swarm, chunk, offset, size, after, role: ChunkHeader(
         TYPE_CHUNK,
         swarm,
         chunk,
         offset,
         min(offset + size + after, CHUNK_BYTES_MAX),
         role,
-        root,
-        version,
         size,
     ),
     key,
@@ -280,8 +278,6 @@ headers = st.builds(
     slices,
     st.integers(0, 1 << 20),
     st.integers(0, 255),
-    st.integers(0, 65535),
-    index,
 )
 
 
@@ -293,7 +289,7 @@ def test_a_chunk_header_survives_the_round_trip(header: ChunkHeader) -> None:
 
 
 def header(**fields: int) -> bytes:
-    plain = ChunkHeader(TYPE_CHUNK, 1, 2, 0, 1000, 0, 0, 0, 1000)
+    plain = ChunkHeader(TYPE_CHUNK, 1, 2, 0, 1000, 0, 1000)
     return pack_chunk_header(plain._replace(**fields))
 
 

@@ -202,8 +202,6 @@ class ChunkArriving(Event, frozen=True, gc=False):
     swarm: int
     index: int
     role: int
-    root: int
-    plan_version: int
 
 
 class ChunkStored(Event, frozen=True, gc=False):
@@ -301,8 +299,6 @@ class SendChunk(Action, frozen=True, gc=False):
     swarm: int
     index: int
     role: int
-    root: int = 0
-    plan_version: int = 0
 
 
 class CancelSend(Action, frozen=True, gc=False):

@@ -38,6 +38,7 @@ RATIO_MAX = {
     "slow-up10": 6.0,
     "racks2": 2.1,
     "racks4": 5.0,
+    "partition": 1.9,
     "tracker-gone": 1.7,
     "liars": 9.0,
     "latency5": 1.9,

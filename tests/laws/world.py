@@ -245,9 +245,7 @@ class World:
         number = self._links.get(link)
         if node.mute or node.frozen or to.frozen:
             return
-        begin = ChunkArriving(
-            node.id, 1, action.index, action.role, action.root, action.plan_version
-        )
+        begin = ChunkArriving(node.id, 1, action.index, action.role)
         discarded: list[bool] = []
         self.at(self.now + LATENCY_S, self.over, link, number, self.arrive, to, begin, discarded)
         if node.stalled:

@@ -431,7 +431,7 @@ def test_an_origins_plan_leaves_out_who_cannot_be_dialled_or_may_not_own() -> No
 
 def test_a_chunk_of_a_swarm_this_node_is_not_in_is_discarded() -> None:
     table = Table()
-    assert table.play(ChunkArriving(LOWER, 99, 3, 0, 0, 0)) == [Discard(LOWER, 99, 3)]
+    assert table.play(ChunkArriving(LOWER, 99, 3, 0)) == [Discard(LOWER, 99, 3)]
     assert table.play(ChunkStored(LOWER, 99, 3)) == []
     assert table.play(MessageReceived(LOWER, Have(99, [1]))) == []
 
@@ -445,7 +445,7 @@ def test_a_liar_is_disconnected_banned_and_not_dialled_again_while_it_is() -> No
     table.joins(HIGHER, CHUNKS)
     actions: list[Action] = []
     for chunk in (1, 2):
-        table.play(ChunkArriving(HIGHER, KEY, chunk, 2, 0, 0))
+        table.play(ChunkArriving(HIGHER, KEY, chunk, 2))
         actions += table.play(ChunkCorrupt(HIGHER, KEY, chunk))
     assert [a.peer for a in of(Disconnect, actions)] == [HIGHER]
     table.play(LinkLost(HIGHER, "banned"))
@@ -499,7 +499,7 @@ def test_what_happens_between_waits_for_the_interval() -> None:
     table.links(HIGHER)
     actions = table.joins(HIGHER, CHUNKS)
     for chunk in range(10):
-        table.play(ChunkArriving(HIGHER, KEY, chunk, 2, 0, 0))
+        table.play(ChunkArriving(HIGHER, KEY, chunk, 2))
         actions += table.play(ChunkStored(HIGHER, KEY, chunk))
     assert announces(actions) == []
     [sent] = announces(table.wait(11.0))

@@ -55,8 +55,8 @@ from strew.messages import (
     Unfit,
     Wire,
 )
+from strew.swarm.layout import FANOUT
 from strew.swarm.neighbour import Neighbour
-from strew.swarm.plan import FANOUT
 from strew.swarm.slots import PUSH_SLOTS_MIN, UploadSlots
 from strew.swarm.swarm import Swarm
 
@@ -215,19 +215,15 @@ class Board:
     def complains(self, name: str, index: int) -> list[str]:
         return self.hears(name, BadChunk(KEY, index))
 
-    def begins(
-        self, name: str, index: int, role: Role = Role.SERVED, tag: int = 0, version: int = 1
-    ) -> list[str]:
-        return self.play(ChunkArriving(PeerId(name), KEY, index, role, tag, version))
+    def begins(self, name: str, index: int, role: Role = Role.SERVED) -> list[str]:
+        return self.play(ChunkArriving(PeerId(name), KEY, index, role))
 
     def stores(self, name: str, index: int) -> list[str]:
         return self.play(ChunkStored(PeerId(name), KEY, index))
 
-    def brings(
-        self, name: str, index: int, role: Role = Role.SERVED, tag: int = 0, version: int = 1
-    ) -> list[str]:
+    def brings(self, name: str, index: int, role: Role = Role.SERVED) -> list[str]:
         """A chunk's header comes, and all of it at once."""
-        begun = self.begins(name, index, role, tag, version)
+        begun = self.begins(name, index, role)
         assert f"discard {name} {index}" not in begun
         return begun + self.stores(name, index)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strew.messages import ChunksFound
+from strew.messages import ChunksFound, Request
 from strew.swarm.haves import BATCH_MAX, BATCH_S, INDEXES_MAX, TO_SEED_S
 from strew.swarm.swarm import TICK_S
 from tests.swarm.board import ALL, KEY, Board
@@ -12,17 +12,35 @@ def said(lines: list[str], word: str) -> list[str]:
     return [line for line in lines if word in line]
 
 
-def test_haves_are_batched() -> None:
+def test_an_offer_comes_with_all_that_was_not_told_yet() -> None:
     board = Board()
     board.joins("a")
-    lines = board.brings("b", 1) + board.brings("b", 2)
+    assert board.brings("b", 1)[-2:] == ["a: Have 1", "a: Offer"]
+
+
+def test_a_served_chunk_comes_with_all_that_was_not_told_yet() -> None:
+    """Who is served chooses its next chunk while this one runs."""
+    board = Board()
+    board.joins("a")
+    board.brings("b", 1)
+    board.brings("b", 2)
+    lines = board.hears("a", Request(KEY, 1))
+    assert lines[:2] == ["a: Have 2", "a << 1 served"]
+
+
+def test_what_no_offer_goes_with_is_batched() -> None:
+    board = Board()
+    board.joins("a")
+    board.brings("b", 1)
+    lines = board.brings("b", 2) + board.brings("b", 3)
     assert said(lines, "Have") == []
-    assert board.wait(BATCH_S + TICK_S) == ["a: Have 1 2"]
+    assert board.wait(BATCH_S + TICK_S) == ["a: Have 2 3"]
 
 
 def test_a_full_batch_leaves_at_once() -> None:
     board = Board(200)
     board.joins("a")
+    board.brings("b", 100)  # told with an offer, which then stands
     lines = [line for chunk in range(BATCH_MAX) for line in board.brings("b", chunk)]
     assert len(said(lines, "Have")) == 1
 

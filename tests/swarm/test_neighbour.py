@@ -56,19 +56,39 @@ def test_a_verified_chunk_forgives_stalls_and_not_lies() -> None:
     assert (one.stalls, one.bad_chunks) == (0, 1)
 
 
-def test_the_quickest_of_the_last_sends_says_whether_it_is_slow() -> None:
+def test_the_middle_of_the_last_sends_says_whether_it_is_slow() -> None:
+    """One that was delayed by chance spoils their mean."""
     one = neighbour()
     for _ in range(RECENT_SENDS - 1):
-        one.sent(1000, 9.0, pushed=True)
-    assert one.quickest_pace == 0.0, "too few to say"
-    one.sent(1000, 1.0, pushed=True)
-    assert one.quickest_pace == pytest.approx(0.001)
+        one.sent(1000, 1.0, pushed=True)
+    assert one.usual_pace == 0.0, "too few to say"
+    one.sent(1000, 90.0, pushed=True)
+    assert one.usual_pace == pytest.approx(0.001)
 
 
-def test_pushes_are_compared_with_pushes_only() -> None:
+def test_or_their_mean_if_that_is_less() -> None:
+    """A deep queue takes every other chunk at once, and their middle is one of the long ones."""
+    one = neighbour()
+    for turn in range(RECENT_SENDS):
+        one.sent(1000, 2.0 * (turn % 2), pushed=True)
+    assert one.usual_pace == pytest.approx(0.001)
+
+
+def test_of_pushes_only() -> None:
     """Three are served at once and two dozen pushed to: of a link they take different shares."""
     one = neighbour()
     for _ in range(RECENT_SENDS):
         one.sent(1000, 1.0, pushed=False)
-    assert one.quickest_pace == one.pushed_pace == 0.0
+    assert one.usual_pace == 0.0
     assert one.sent_rate > 0.0
+
+
+def test_who_is_skipped_again_and_again_is_skipped_for_longer() -> None:
+    one, now, waits = neighbour(), 10.0, []
+    for _ in range(6):
+        one.skip(now)
+        waits.append(one.skipped_until_s - now)
+        now = one.skipped_until_s
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
+    one.skip(now + 1000.0)
+    assert one.skipped_until_s == now + 1000.5, "it had kept up for long"

@@ -220,15 +220,14 @@ def test_a_chunk_released_a_moment_ago_is_not_asked_for() -> None:
     assert ("a", 2) in asked(board.wait(2.0)), "or is it not?"
 
 
-def test_a_chunk_that_all_others_have_was_passed_over_and_is_asked_for_at_once() -> None:
-    board = Board()
+def test_a_chunk_that_pushing_has_left_far_behind_is_asked_for_at_once() -> None:
+    board = Board(400)
     board.joins("a")
-    board.joins("b")
     board.joins("o", origin=True)
     board.brings("o", 1, Role.COPIED)
     board.has("a", 2)
     assert asked(board.offers("a")) == []
-    assert asked(board.has("b", 2)) == [("a", 2)]
+    assert asked(board.brings("o", 399, Role.COPIED)) == [("a", 2)]
 
 
 def test_what_comes_by_push_is_asked_of_nobody_else() -> None:

@@ -9,21 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strew.messages import PeerId, Plan
-from strew.swarm.plan import (
+from strew.swarm.layout import (
     CHAIN_MAX,
     ENTRIES_MAX,
     FANOUT,
     FANOUT_SPREAD,
     FANOUTS,
-    GROUP_MIN,
-    MEMBERS_MAX,
     STAR_MAX,
-    PlanMaker,
     branch,
     groups_below,
     ring,
     stripes_of,
 )
+from strew.swarm.plan import GROUP_MIN, MEMBERS_MAX, PlanMaker
 from tests.swarm.board import member
 
 LARGE = (25, 26, 29, 31, 47, 59, 100, 149, 250, 719, 1000, 1439, 2521)

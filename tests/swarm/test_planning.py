@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from strew.messages import PeerId, Role, Unfit
-from strew.swarm.plan import FANOUT, STAR_MAX, stripes_of
+from strew.swarm.layout import ENTRIES_MAX, STAR_MAX
 from strew.swarm.planning import (
     ABSENT_S,
     LAGGING,
@@ -15,6 +15,7 @@ from strew.swarm.planning import (
     LOOK_EVERY_S,
     PLAN_PERIOD_S,
     UNFIT_MAX,
+    UNFIT_WITNESSES,
 )
 from tests.swarm.board import KEY, Board, plan
 
@@ -79,7 +80,7 @@ def test_an_entry_that_does_not_come_is_planned_without() -> None:
 
 def test_who_is_missing_further_down_changes_no_plan() -> None:
     """The origin need not be linked with everybody."""
-    board = origin_of(*CROWD[: stripes_of(40, FANOUT)])
+    board = origin_of(*CROWD[:ENTRIES_MAX])
     board.names(*CROWD)
     board.wait(PLAN_PERIOD_S * 2)
     before = version(board)
@@ -97,7 +98,9 @@ def test_in_a_star_nobody_is_removed_for_being_late() -> None:
 
 def test_the_slow_are_left_out_of_the_next_plan_and_do_not_come_back() -> None:
     board = origin_of(*CROWD)
-    board.hears("a0", Unfit(KEY, ["a9", "stranger"]))
+    for witness in CROWD[:UNFIT_WITNESSES]:
+        assert version(board) == 1
+        board.hears(witness, Unfit(KEY, ["a9", "stranger"]))
     board.wait(2 * PLAN_PERIOD_S)
     board.names("a9")
     board.wait(2 * PLAN_PERIOD_S)
@@ -107,10 +110,27 @@ def test_the_slow_are_left_out_of_the_next_plan_and_do_not_come_back() -> None:
     assert len([m for m in found.groups[0] if m.id]) == len(CROWD) - 1
 
 
+def test_few_witnesses_may_be_mistaken() -> None:
+    board = origin_of(*CROWD)
+    for witness in CROWD[: UNFIT_WITNESSES - 1]:
+        board.hears(witness, Unfit(KEY, ["a9"]))
+    board.wait(3 * PLAN_PERIOD_S)
+    assert version(board) == 1
+
+
+def test_who_says_so_itself_needs_no_witness() -> None:
+    board = origin_of(*CROWD)
+    board.hears("a9", Unfit(KEY, ["a9"]))
+    board.wait(2 * PLAN_PERIOD_S)
+    found = board.swarm._push.view.plan
+    assert found is not None and "a9" not in {m.id for m in found.groups[0]}
+
+
 def test_no_report_empties_the_plan() -> None:
     board = origin_of(*CROWD)
-    for start in range(0, 40, UNFIT_MAX):
-        board.hears("a0", Unfit(KEY, CROWD[start : start + UNFIT_MAX]))
+    for witness in CROWD[:UNFIT_WITNESSES]:
+        for start in range(0, 40, UNFIT_MAX):
+            board.hears(witness, Unfit(KEY, CROWD[start : start + UNFIT_MAX]))
     board.wait(2 * PLAN_PERIOD_S)
     found = board.swarm._push.view.plan
     assert found is not None
@@ -149,7 +169,7 @@ def test_chunks_go_around_a_missing_inner_node() -> None:
 
 def test_a_target_whose_socket_stays_full_is_reported_once_to_whoever_gave_the_last_chunk() -> None:
     board = inner_node(8)
-    board.brings("a0", 5, Role.OWNED, tag=8)
+    board.brings("a0", 5, Role.OWNED)
     [first, *others] = [n for n, of in board.swarm.neighbours.items() if of.sending]
     for name in others:
         board.sent(name, 5)
@@ -160,9 +180,10 @@ def test_a_target_whose_socket_stays_full_is_reported_once_to_whoever_gave_the_l
 
 def test_a_report_is_handed_up() -> None:
     board = inner_node(8)
-    board.brings("a0", 5, Role.OWNED, tag=8)
-    assert board.hears("a20", Unfit(KEY, ["a33"])) == ["a0: Unfit a33"]
-    assert board.hears("a20", Unfit(KEY, ["a33"])) == [], "that is known"
+    board.brings("a0", 5, Role.OWNED)
+    for witness in ("a20", "a21", "a22"):
+        assert board.hears(witness, Unfit(KEY, ["a33"])) == ["a0: Unfit a33"]
+    assert board.hears("a23", Unfit(KEY, ["a33"])) == [], "so many are enough"
     [line] = board.hears("a20", Unfit(KEY, [f"x{n}" for n in range(1000)]))
     assert len(line.split()) == 2 + UNFIT_MAX
 
@@ -174,15 +195,17 @@ def test_without_a_giver_nobody_is_told() -> None:
 def test_who_lags_reports_itself() -> None:
     board = inner_node(8)
     lines: list[str] = []
+    state = board.swarm._state
+    state._downlink_bytes_per_s, state._uplink_bytes_per_s = 1e6, 3e5
     for chunk in range(LAGGING + 4):  # nobody takes anything
-        lines += board.brings("a0", chunk, Role.OWNED, tag=8)
+        lines += board.brings("a0", chunk, Role.OWNED)
     lines += board.wait(ABSENT_S + LOOK_EVERY_S)
     assert any("m" in line.split()[2:] for line in said(lines, "Unfit"))
 
 
 def test_a_new_plan_is_a_new_judgement() -> None:
     board = inner_node(8)
-    board.brings("a0", 5, Role.OWNED, tag=8)
+    board.brings("a0", 5, Role.OWNED)
     board.hears("a20", Unfit(KEY, ["a33"]))
     names = list(CROWD)
     names[8] = "m"

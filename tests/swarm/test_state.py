@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from strew.content.bitfield import Bitfield
-from strew.messages import PeerId
-from strew.swarm.neighbour import RECENT_SENDS, Neighbour
+from strew.messages import PeerId, Role
+from strew.swarm.neighbour import RECENT_SENDS, SKIP_FIRST_S, Neighbour
 from strew.swarm.slots import Slot, UploadSlots
 from strew.swarm.state import (
-    GRACE_MAX_S,
-    GRACE_MIN_S,
+    MEASURE_ROUNDS,
+    MEASURE_S,
     PATIENCE_FIRST_S,
     PATIENCE_MIN_S,
-    SETTLE_S,
-    SKIP_S,
+    PUSHING_MAX_S,
+    PUSHING_MIN_S,
+    SLOW_RATIO,
     SwarmState,
 )
 
@@ -80,7 +82,7 @@ def test_availability_is_the_sum_of_what_neighbours_have(
         elif what == "leave":
             of.left(one)
         elif what == "have":
-            of.neighbour_has(one, 1 << index, 1.0)
+            of.neighbour_has(one, 1 << index)
         elif what == "lack":
             of.neighbour_lacks(one, index)
     for index in range(CHUNKS):
@@ -103,68 +105,64 @@ def test_what_the_origin_has_is_not_held_by_mates() -> None:
     assert of.near_held == 1 << 4
 
 
-# --- age ------------------------------------------------------------------------------------------
+# --- what comes by push ---------------------------------------------------------------------------
 
 
-def test_a_chunk_heard_of_while_the_origin_pushes_is_young_then_settles() -> None:
+def test_what_stands_behind_a_pushed_chunk_in_the_file_is_young_while_the_push_lasts() -> None:
     of = state(have=(5,))
-    of.pushing_until_s = 100.0
-    of.hear_of(1 << 5, 1.0)
-    assert of.young and not of.offerable
-    of.ripen(1.0 + of.grace_s - 0.01)
-    assert of.young
-    of.ripen(1.0 + of.grace_s)
-    assert not of.young and not of.offerable, "haves are still on their way"
-    of.ripen(1.0 + of.grace_s + SETTLE_S)
-    assert of.offerable == 1 << 5
+    of.pushed(0, 1.0)
+    assert of.young(1.0) >> 5 & 1 and not of.offerable(1.0)
+    over_s = 1.0 + PUSHING_MAX_S
+    assert not of.young(over_s) and of.offerable(over_s) == 1 << 5
 
 
 def test_without_a_push_nothing_is_young() -> None:
     of = state(have=(5,))
-    of.hear_of(1 << 5, 1.0)
-    assert not of.young and of.offerable == 1 << 5
+    assert not of.young(1.0) and of.offerable(1.0) == 1 << 5
 
 
-def test_when_the_push_ends_everything_is_ripe_at_once() -> None:
-    of = state(have=(5,))
-    of.pushing_until_s = 2.0
-    of.hear_of(1 << 5, 1.9)
-    of.ripen(2.0)
-    assert not of.young and of.offerable == 1 << 5
-
-
-def test_who_is_complete_offers_everything() -> None:
+def test_who_is_complete_offers_everything_but_what_is_withheld() -> None:
     of = state(have=tuple(range(CHUNKS)))
-    of.pushing_until_s = 100.0
-    of.hear_of(1 << 5, 1.0)
-    assert of.offerable == (1 << CHUNKS) - 1
+    of.pushed(0, 1.0)
+    assert of.offerable(1.0) == (1 << CHUNKS) - 1
+    of.withheld = 1 << 3
+    assert of.offerable(1.0) == (1 << CHUNKS) - 1 - (1 << 3)
 
 
-def test_a_chunk_is_born_once() -> None:
+def test_while_an_origin_offers_or_has_just_served_nothing_is_young() -> None:
+    """It gives nothing by its plan then."""
     of = state()
-    of.pushing_until_s = 100.0
-    of.hear_of(1 << 5, 1.0)
-    of.ripen(50.0)
-    of.hear_of(1 << 5, 51.0)
-    assert not of.young
+    of.pushed(0, 1.0)
+    of.origin_offers = True
+    assert not of.young(1.0)
+    of.origin_offers = False
+    assert of.young(1.0)
+    of.served_until_s = 1.05
+    assert not of.young(1.0) and of.young(1.05)
 
 
-def test_the_grace_follows_how_late_pushes_come_within_bounds() -> None:
+def test_a_push_lasts_as_long_as_its_usual_gaps_within_bounds() -> None:
     of = state()
-    of.pushing_until_s = 1e9
-    for index in range(CHUNKS):
-        of.hear_of(1 << index, float(index))
-        of.pushed(index, index + 0.5)
-    assert 1.0 < of.grace_s <= GRACE_MAX_S
-    for _ in range(100):
-        of.duplicated(1000)
-    assert of.grace_s == GRACE_MAX_S
-    quick = state()
-    quick.pushing_until_s = 1e9
-    for _ in range(40):
-        for index in range(CHUNKS):
-            quick.pushed(index, 1.0)
-    assert GRACE_MIN_S <= quick.grace_s < GRACE_MIN_S * 1.1
+    for turn in range(100):
+        of.pushed(0, 1.0 + 0.001 * turn)
+    assert of.pushing_until_s == pytest.approx(1.099 + PUSHING_MIN_S)
+    for turn in range(100):
+        of.pushed(0, 2.0 + 0.5 * turn)
+    assert of.pushing_until_s == pytest.approx(51.5 + PUSHING_MAX_S)
+
+
+def test_the_middle_neighbour_says_how_far_pushing_is() -> None:
+    of = SwarmState(
+        1, PeerId("m"), "", [1000] * 400, Bitfield(400), UploadSlots(3), random.Random(1), False
+    )
+    of.pushed(0, 1.0)
+    for name, count in (("a", 10), ("b", 300), ("c", 310)):
+        field = Bitfield(400)
+        field.update(range(count))
+        of.joined(Neighbour(PeerId(name), field, "", True, False, True, 0.0))
+    assert of.young(1.0) & 1
+    of.look_at_others(1.0)
+    assert not of.young(1.0) & 1 and of.young(1.0) >> 300 & 1
 
 
 # --- sending --------------------------------------------------------------------------------------
@@ -208,31 +206,58 @@ def test_a_send_that_takes_too_long_is_detached_and_its_receiver_skipped() -> No
     assert one.slot is Slot.SERVING
     of.skip_full_sockets(1.3)
     assert one.slot is Slot.DETACHED and of.slots.free == 1
-    assert one.skipped_until_s == 1.3 + SKIP_S
+    assert one.skipped_until_s == 1.3 + SKIP_FIRST_S
     of.send_ended(one, 1, 2.0, done=True)
     assert one.slot is Slot.NONE and of.slots.detached == 0
 
 
-def test_a_receiver_three_times_slower_than_the_median_is_skipped() -> None:
-    of = state()
-    for name, seconds in (("a", 0.1), ("b", 0.1), ("c", 0.5)):
-        one = meet(of, name)
-        for _ in range(RECENT_SENDS):
-            one.sent(1000, seconds, pushed=True)
-    of.skip_full_sockets(10.0)
-    skipped = [n.id for n in of.neighbours.values() if n.skipped_until_s > 10.0]
-    assert skipped == ["c"]
+def pushes(of: SwarmState, paces: dict[str, float], rounds: int, now: float = 1.0) -> float:
+    """Push a chunk of 1000 bytes to each of them at once, so many times; when all has left."""
+    for turn in range(rounds):
+        for name in paces:
+            of.send_chunk(of.neighbours[PeerId(name)], turn, now, Role.COPIED)
+        ends = sorted((now + seconds, name) for name, seconds in paces.items())
+        for at_s, name in ends:
+            of.send_ended(of.neighbours[PeerId(name)], turn, at_s, done=True)
+        now = ends[-1][0]
+    return now
 
 
-def test_of_two_receivers_none_is_slow_by_comparison() -> None:
-    """Which of two is the odd one cannot be said; only a full socket can."""
-    of = state()
-    for name, seconds in (("a", 0.1), ("b", 0.5)):
-        one = meet(of, name)
+def test_a_receiver_far_slower_than_its_share_of_the_uplink_is_skipped() -> None:
+    of = state(have=tuple(range(CHUNKS)))
+    for name in "abcd":
+        meet(of, name)
+    now = 1.0
+    for _ in range(2):  # before the first there was nothing to send
+        now = pushes(of, dict.fromkeys("abc", 0.1), 3 * MEASURE_ROUNDS, now)
+        of.skip_full_sockets(now)
+    for name, seconds in (("c", 0.08 * SLOW_RATIO), ("d", 0.12 * SLOW_RATIO)):
         for _ in range(RECENT_SENDS):
-            one.sent(1000, seconds, pushed=True)
-    of.skip_full_sockets(10.0)
+            of.neighbours[PeerId(name)].sent(1000, seconds, pushed=True)
+    of.skip_full_sockets(now)
+    assert [n.id for n in of.neighbours.values() if n.skipped_until_s > now] == ["d"]
+
+
+def test_equal_receivers_are_never_slow_however_thin_the_uplink() -> None:
+    of = state(have=tuple(range(CHUNKS)))
+    paces = dict.fromkeys("abcdefgh", 3.0)
+    for name in paces:
+        meet(of, name)
+    now = pushes(of, paces, 2 * RECENT_SENDS)
+    of.skip_full_sockets(now)
     assert all(n.skipped_until_s == 0.0 for n in of.neighbours.values())
+
+
+def test_a_thin_uplink_sends_far_less_than_comes() -> None:
+    of = state(have=tuple(range(CHUNKS)))
+    meet(of, "a")
+    now = pushes(of, {"a": MEASURE_S}, 2 * MEASURE_ROUNDS)
+    of.skip_full_sockets(now)
+    assert not of.thin_uplink
+    of.received_bytes = 1000 * 100
+    now = pushes(of, {"a": MEASURE_S}, 2 * MEASURE_ROUNDS, now)
+    of.skip_full_sockets(now)
+    assert of.thin_uplink
 
 
 def test_a_receiver_whose_socket_has_room_again_is_skipped_no_longer() -> None:
@@ -241,7 +266,7 @@ def test_a_receiver_whose_socket_has_room_again_is_skipped_no_longer() -> None:
     of.send_pace_s_per_byte = 1e-6
     of.send_chunk(one, 1, 1.0, 0)
     of.skip_full_sockets(2.0)
-    assert one.skipped_until_s == 2.0 + SKIP_S
+    assert one.skipped_until_s == 2.0 + SKIP_FIRST_S
     of.send_ended(one, 1, 2.5, done=True)
     assert one.skipped_until_s <= 2.5
 

@@ -284,8 +284,8 @@ def test_a_made_up_plan_breaks_nothing(bad: Plan) -> None:
     board.joins("a")
     board.hears("a", bad)
     board.joins("o", origin=True)
-    for chunk, tag in enumerate((0, 1, 29, 65535, 1 << 60)):
-        assert board.brings("o", chunk, Role.OWNED, tag=tag) is not None
+    for chunk in range(5):
+        assert board.brings("o", chunk, Role.OWNED) is not None
     assert board.wait(1.0) is not None
 
 

@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strew.messages import PeerId, Plan, PlanMember
-from strew.swarm.plan import FANOUT, FANOUTS, GROUP_MIN, STAR_MAX, stripes_of
+from strew.swarm.layout import FANOUT, FANOUTS, STAR_MAX, stripes_of
+from strew.swarm.plan import GROUP_MIN
 from strew.swarm.view import ACQUAINTANCES_MAX, TELLING_STRIPES, TOLD_MAX, PushView
 from tests.swarm.board import plan
+
+LENGTHS = [1000 + 37 * n % 501 for n in range(200)]
 
 ZONES = ([30], [8, 8], [24, 24, 24], [40, 12, 9], [24] * 5, [25] * 9, [100, 8, 30, 1], [26, 3])
 """Sizes of groups: a chain of up to four, or a binary tree; the last may be small."""
@@ -30,7 +33,7 @@ def placed(of: Plan, group: int, place: int) -> Plan:
 
 def view_of(of: Plan, name: str) -> PushView:
     """The view of this machine once it was told the plan."""
-    view = PushView(PeerId(name))
+    view = PushView(PeerId(name), LENGTHS)
     group, place = next(
         ((g, [m.id for m in ms].index(name)) for g, ms in enumerate(of.groups) if named(ms, name)),
         (-1, -1),
@@ -56,20 +59,19 @@ def there_but(gone: Collection[str]) -> Callable[[PeerId], bool]:
 
 
 def course(
-    views: dict[str, PushView], tag: int, gone: Collection[str] = ()
+    views: dict[str, PushView], index: int, gone: Collection[str] = ()
 ) -> list[tuple[str, str]]:
     """Every send of one chunk as (from, to), with the origin's own; a leaf sends nothing."""
-    entry = views["origin"].entry(tag)
+    origin = views["origin"]
+    entry = origin.entry(origin.stripe_of(index))
     assert entry is not None
     sends = [("origin", str(entry))]
     passing = [str(entry)] if entry not in gone else []
     while passing:
         one = passing.pop()
-        for peer, owns in views[one].targets(tag, there_but(gone)):
+        for peer, owns in views[one].targets(index, there_but(gone)):
             sends.append((one, str(peer)))
-            if not owns:
-                assert views[peer].targets(tag, there_but(gone)) == [], "a leaf"
-            elif peer not in gone:
+            if owns and peer not in gone:
                 passing.append(str(peer))
         assert len(sends) <= 2 * len(views)
     return sends
@@ -86,34 +88,34 @@ def test_in_one_group_of_any_size_every_machine_gets_every_chunk_exactly_once() 
     for size in range(1, 151):
         of = crowd(size)
         views, all_once = views_of(of), Counter(everybody(of))
-        for tag in range(stripes_of(size, FANOUT)):
-            assert reached(course(views, tag)) == all_once, (size, tag)
+        for index in range(stripes_of(size, FANOUT)):
+            assert reached(course(views, index)) == all_once, (size, index)
 
 
 @pytest.mark.parametrize("sizes", [(719,), (1000,), (2503,), (400, 24, 130, 31, 8, 60)])
 def test_so_in_large_fleets(sizes: tuple[int, ...]) -> None:
     of = crowd(*sizes)
     views, all_once = views_of(of), Counter(everybody(of))
-    for tag in (0, 1, 3, 4095, 65535):
-        assert reached(course(views, tag)) == all_once
+    for index in (0, 1, 3, 98, 199):
+        assert reached(course(views, index)) == all_once
 
 
 groups = st.tuples(st.lists(st.integers(GROUP_MIN, 45), max_size=6), st.integers(1, 45))
 
 
-@given(groups, st.integers(0, 65535), st.sampled_from(FANOUTS))
-def test_so_in_groups_of_any_sizes(sizes: tuple[list[int], int], tag: int, fanout: int) -> None:
+@given(groups, st.integers(0, len(LENGTHS) - 1), st.sampled_from(FANOUTS))
+def test_so_in_groups_of_any_sizes(sizes: tuple[list[int], int], index: int, fanout: int) -> None:
     """Only the last group may be a small one."""
     of = crowd(*sizes[0], sizes[1], fanout=fanout)
-    assert reached(course(views_of(of), tag)) == Counter(everybody(of))
+    assert reached(course(views_of(of), index)) == Counter(everybody(of))
 
 
 @pytest.mark.parametrize("sizes", ZONES)
 def test_each_boundary_is_crossed_once_a_chunk(sizes: list[int]) -> None:
     views = views_of(crowd(*sizes))
-    for tag in range(30):
+    for index in range(30):
         entered = Counter(
-            to[0] for one, to in course(views, tag) if one == "origin" or one[0] != to[0]
+            to[0] for one, to in course(views, index) if one == "origin" or one[0] != to[0]
         )
         assert entered == Counter({chr(97 + group): 1 for group in range(len(sizes))})
 
@@ -128,20 +130,25 @@ def test_a_machine_is_an_inner_node_of_one_stripe_and_carries_about_one_copy(
         stripes = stripes_of(size, FANOUT)
         for place in range(size):
             view = views[f"{chr(97 + group)}{place}"]
-            copies = [len(view.targets(tag, there_but(()))) for tag in range(stripes)]
-            assert sum(count > 0 for count in copies) <= 1
+            inner = [index for index in range(len(LENGTHS)) if view.is_inner(index)]
+            assert len({view.stripe_of(index) for index in inner}) <= 1
+            copies = [len(view.targets(index, there_but(()))) for index in inner[:1]]
             assert sum(copies) / stripes <= 1.0 + 2.0 / min(FANOUT, stripes)
 
 
-def test_the_origin_gives_to_the_entries_of_the_first_group_in_turn() -> None:
-    view = view_of(crowd(30, 40), "origin")
+def test_the_first_machine_of_each_stripe_is_its_entry() -> None:
+    view = view_of(crowd(30), "origin")
     stripes = stripes_of(30, FANOUT)
     assert view.entries == stripes
-    assert [view.entry(tag) for tag in range(stripes + 2)] == [
-        *(f"a{n}" for n in range(stripes)),
-        "a0",
-        "a1",
-    ]
+    assert [view.entry(stripe) for stripe in range(stripes)] == [f"a{n}" for n in range(stripes)]
+
+
+def test_an_origin_and_its_group_agree_on_the_stripe_of_every_chunk() -> None:
+    views = views_of(crowd(30, 12))
+    for index in range(len(LENGTHS)):
+        stripe = views["origin"].stripe_of(index)
+        assert views["a7"].stripe_of(index) == stripe
+        assert views[f"a{stripe}"].is_inner(index)
 
 
 def test_those_behind_a_machine_that_is_gone_are_sent_to_by_the_one_before_it() -> None:
@@ -149,8 +156,8 @@ def test_those_behind_a_machine_that_is_gone_are_sent_to_by_the_one_before_it() 
     views = views_of(of)
     stripes = stripes_of(100, FANOUT)
     for gone in ([f"a{stripes}"], [f"a{stripes}", f"a{2 * stripes + 1}"], ["a99"]):
-        for tag in range(stripes):
-            got = reached(course(views, tag, gone))
+        for index in range(stripes):
+            got = reached(course(views, index, gone))
             assert {to for to in got if to not in gone} == set(everybody(of)) - set(gone)
             assert max(got.values()) == 1
 
@@ -159,8 +166,8 @@ def test_an_empty_place_is_passed_over_like_a_machine_that_is_gone() -> None:
     names = [f"a{n}" if n not in (9, 20) else "" for n in range(60)]
     of = plan(names)
     views = views_of(of)
-    for tag in range(stripes_of(60, FANOUT)):
-        assert reached(course(views, tag)) == Counter(everybody(of))
+    for index in range(stripes_of(60, FANOUT)):
+        assert reached(course(views, index)) == Counter(everybody(of))
 
 
 # --- whom to know ---------------------------------------------------------------------------------
@@ -170,8 +177,8 @@ def test_an_empty_place_is_passed_over_like_a_machine_that_is_gone() -> None:
 def test_everybody_a_machine_sends_to_is_an_acquaintance(sizes: list[int]) -> None:
     views = views_of(crowd(*sizes))
     known = {name: {m.id for m in view.acquaintances()} for name, view in views.items()}
-    for tag in range(200):
-        for one, to in course(views, tag):
+    for index in range(len(LENGTHS)):
+        for one, to in course(views, index):
             assert to in known[one], (one, to)
 
 
@@ -268,7 +275,7 @@ def test_the_origin_of_a_small_fleet_tells_everybody_itself() -> None:
 
 
 def test_an_old_plan_is_not_taken_for_a_new_one() -> None:
-    view = PushView(PeerId("m"))
+    view = PushView(PeerId("m"), LENGTHS)
     assert view.version == 0
     assert view.adopt(plan("ma", version=2)) and view.version == 2
     assert not view.adopt(plan("mb", version=1))
@@ -277,7 +284,7 @@ def test_an_old_plan_is_not_taken_for_a_new_one() -> None:
 
 
 def test_a_plan_that_was_forgotten_may_come_again() -> None:
-    view = PushView(PeerId("m"))
+    view = PushView(PeerId("m"), LENGTHS)
     view.adopt(plan("ma", version=2))
     view.forget()
     assert view.alone and view.targets(0, there_but(())) == [] and view.telling() == []
@@ -299,7 +306,7 @@ def test_a_plan_that_was_forgotten_may_come_again() -> None:
     ],
 )
 def test_a_foreign_or_lying_plan_is_refused(of: Plan) -> None:
-    view = PushView(PeerId("m"))
+    view = PushView(PeerId("m"), LENGTHS)
     view.adopt(plan("mx"))
     newer = Plan(of.swarm, 9, of.origin, of.fanout, of.groups, of.group, of.place)
     assert not view.adopt(newer)
@@ -309,16 +316,16 @@ def test_a_foreign_or_lying_plan_is_refused(of: Plan) -> None:
 @given(
     st.lists(st.lists(st.sampled_from("mabc"), min_size=1, max_size=60), min_size=1, max_size=8),
     st.integers(-1, 40),
-    st.integers(0, 65535),
+    st.integers(0, len(LENGTHS) - 1),
 )
 def test_whatever_plan_is_taken_breaks_nothing(
-    groups: list[list[str]], fanout: int, tag: int
+    groups: list[list[str]], fanout: int, index: int
 ) -> None:
     """It may name a machine twice, or somebody everywhere."""
-    view = PushView(PeerId("m"))
+    view = PushView(PeerId("m"), LENGTHS)
     if view.adopt(plan(*groups, fanout=fanout)):
         for gone in ((), "a", "mabc"):
-            view.targets(tag, there_but(gone))
+            view.targets(index, there_but(gone))
             view.orphans(there_but(gone))
         view.telling()
         assert len(view.acquaintances()) <= ACQUAINTANCES_MAX
@@ -328,7 +335,7 @@ def test_whatever_plan_is_taken_breaks_nothing(
 
 
 def test_without_a_plan_everybody_is_a_fellow_and_nobody_a_target() -> None:
-    view = PushView(PeerId("m"))
+    view = PushView(PeerId("m"), LENGTHS)
     assert view.alone and view.fellows(PeerId("a"), PeerId("b"))
     assert view.entry(0) is None and view.entries == 0
     assert view.targets(0, there_but(())) == []

@@ -274,8 +274,6 @@ class Agent:
             0,
             manifest.lengths[action.index],
             action.role,
-            action.root,
-            action.plan_version,
             0,
         )
         link.send_chunk(header, partial(self.store.reader, manifest.id, action.index))

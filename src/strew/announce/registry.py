@@ -63,7 +63,7 @@ SCAN_MAX = 2000
 INLINE_BYTES_PER_REPLY_MAX = 256 << 10
 """Manifests in one handout, all together; a third more in JSON."""
 
-NODES_AT_ONCE = 500
+NODES_AT_ONCE = 50
 """Nodes that may all announce at the moment of a publication. A larger fleet is asked to spread
 out at SPREAD_NODES_PER_S."""
 

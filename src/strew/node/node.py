@@ -70,8 +70,9 @@ from strew.swarm.swarm import BAN_BAD_S, Swarm
 LINKS_MAX = 512
 """Links at once, as SECURITY.md limits inbound connections."""
 
-IDLE_LINKS_MAX = 64
-"""Links kept although nobody lacks anything: a mesh that is up makes the next push quick."""
+IDLE_LINKS_MAX, IDLE_AFTER_S = 64, 10.0
+"""Links kept although nobody lacks anything: a mesh that is up makes the next push quick. None is
+idle before: who is at its other end may be about to take part."""
 
 EARLY_HAVE_BYTES_MAX = 128 << 10
 """Longest bitfield kept for later: 2^20 chunks."""
@@ -119,6 +120,7 @@ class Node:
         self._stall_s = stall_s
         self._seeker = Seeker(me, neighbours)
         self._links: dict[PeerId, LinkUp] = {}
+        self._linked_s: dict[PeerId, float] = {}
         self._early: dict[PeerId, dict[int, Join]] = {}
         self._news = News()
         self._announcer = Announcer(tuple(trackers), dice, now, limited=limited)
@@ -223,17 +225,16 @@ class Node:
             fetching = any(p.state == "fetching" for p in self.participations.values())
             self._refresh_s = now + REFRESH_S if fetching else None
             self._announce(now, urgent=False)
-        self._close_idle()
-        announcer_due_s = self._announcer.deadline()
-        if announcer_due_s is not None and announcer_due_s <= now:
+        self._close_idle(now)
+        if (due_s := self._announcer.deadline()) is not None and due_s <= now:
             self._announce(now, urgent=False)  # what goes out is the state of this moment
         self._out += self._announcer.handle(Tick(), now)
 
-    def _close_idle(self) -> None:
+    def _close_idle(self, now: float) -> None:
         """Keep no more than a few links over which nothing will come or go."""
         if len(self._links) <= IDLE_LINKS_MAX:
             return
-        busy: set[PeerId] = set()
+        busy = {peer for peer, since_s in self._linked_s.items() if since_s > now - IDLE_AFTER_S}
         for part in self.participations.values():
             for peer, neighbour in part.swarm.neighbours.items():
                 if not (part.swarm.have.complete and neighbour.have.complete):
@@ -340,6 +341,7 @@ class Node:
             self._out.append(Disconnect(event.peer, "banned or too many links"))
             return
         self._links[event.peer] = event
+        self._linked_s[event.peer] = now
         for key, part in self.participations.items():
             named = any(p.id == event.peer for p in self.book.known.get(key, {}).values())
             if not part.swarm.have.complete or (part.origin and named):
@@ -347,6 +349,7 @@ class Node:
 
     def _on_lost(self, event: LinkLost, now: float) -> None:
         self._links.pop(event.peer, None)
+        self._linked_s.pop(event.peer, None)
         self._early.pop(event.peer, None)
         self.book.lost(event.peer, now)
         for key, part in list(self.participations.items()):
@@ -435,7 +438,7 @@ class Node:
     def _on_published(self, event: Published, now: float) -> None:
         """Announce soon; where that takes a while, begin with the first peer that comes."""
         key = swarm_key_of(event.publication.artifact)
-        if event.spread_s > 0.0 and key not in self.participations:
+        if key not in self.participations:
             self._news.hear(event.publication)
             self._seeker.expect(key)
             for peer, link in self._links.items():

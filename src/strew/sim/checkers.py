@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from strew.swarm.push import PIPELINE_MAX
+from strew.swarm.giving import PIPELINE_MAX
 from strew.swarm.slots import DETACHED_MAX_RATIO
 
 if TYPE_CHECKING:

@@ -77,6 +77,7 @@ class Machine:
     rack: int = 0
     liar: bool = False
     stalled: bool = False
+    cut_off: bool = False
 
 
 @dataclass

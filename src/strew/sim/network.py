@@ -15,7 +15,7 @@ queue is wrong by tenths of the bound, in both directions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from strew.sim.world import World
 
@@ -32,6 +32,10 @@ own bookkeeping."""
 
 SHARES = 3
 """Connections among which a busy uplink is divided, for the rate of one."""
+
+RETRY_FIRST_S = 0.2
+"""TCP tries again what was lost after this, then after twice as long each time (RFC 6298): what a
+partition held back goes on at the first try after its end."""
 
 NEVER_S = 1e30
 FULL_RATIO = 0.98
@@ -93,6 +97,7 @@ class Host:
         "received_bytes",
         "receiving",
         "sent_bytes",
+        "side",
         "up_bytes_per_s",
         "wake_s",
     )
@@ -104,6 +109,7 @@ class Host:
         self.down_bytes_per_s = down
         self.rack = rack
         self.alive = True
+        self.side = 0
         self.outgoing: list[Flow] = []
         self.incoming: list[Flow] = []
         self.receiving = 0.0
@@ -141,6 +147,7 @@ class Network:
             [] if rack_bytes_per_s is None else [Rack(rack_bytes_per_s) for _ in range(racks)]
         )
         self.crossed_bytes = 0.0
+        self._whole_s = 0.0
         self._busy = False
         self._senders: list[Host] = []
         self._receivers: list[Host] = []
@@ -153,6 +160,33 @@ class Network:
         host = Host(len(self.hosts), up_bytes_per_s, down_bytes_per_s, rack, queue_bytes)
         self.hosts.append(host)
         return host
+
+    # --- partitions ------------------------------------------------------------------------------
+
+    def cut(self, hosts: Sequence[Host], seconds: float) -> None:
+        """Nothing passes between these hosts and all others for so long."""
+        tries_s = RETRY_FIRST_S
+        while tries_s < seconds:
+            tries_s = 2.0 * tries_s + RETRY_FIRST_S
+        self._whole_s = self.world.now + tries_s
+        for host in hosts:
+            host.side = 1
+        self._divide_all()
+        self.world.at(self._whole_s, self._heal)
+
+    def _heal(self) -> None:
+        for host in self.hosts:
+            host.side = 0
+        self._divide_all()
+
+    def _divide_all(self) -> None:
+        self._senders.extend(self.hosts)
+        if not self._busy:
+            self._settle()
+
+    def severed_s(self, source: Host, target: Host) -> float:
+        """For how long from now nothing passes between two hosts."""
+        return 0.0 if source.side == target.side else self._whole_s - self.world.now
 
     # --- flows -----------------------------------------------------------------------------------
 
@@ -246,6 +280,8 @@ class Network:
             if self.racks and sender.rack != target.rack:
                 out, into = self.racks[sender.rack], self.racks[target.rack]
                 cap = min(cap, out.bytes_per_s / out.out, into.bytes_per_s / into.into)
+            if sender.side != target.side:
+                cap = 0.0
             caps.append((cap, position))
         caps.sort()
         left = sender.up_bytes_per_s
@@ -340,7 +376,7 @@ class Network:
     def control_delay_s(self, source: Host, target: Host, size_bytes: int) -> float:
         """How long a control message of this size takes one way, sent now."""
         up, down = source.up_bytes_per_s, target.down_bytes_per_s
-        delay_s = self.latency_s + size_bytes / up
+        delay_s = self.latency_s + size_bytes / up + self.severed_s(source, target)
         if source.outgoing:
             delay_s += self.queue_bytes(source) / up
         if target.receiving >= FULL_RATIO * down:

@@ -224,10 +224,9 @@ class SimPeer:
         )
 
     def _begins(self, link: Link, action: SendChunk) -> None:
-        event = ChunkArriving(
-            self.id, action.swarm, action.index, action.role, action.root, action.plan_version
-        )
+        event = ChunkArriving(self.id, action.swarm, action.index, action.role)
         begins_s = self.world.now + self.network.latency_s + PROCESS_S / 2
+        begins_s += self.network.severed_s(self.host, link.far.host)
         self.world.at(begins_s, link.far.message_came, link.twin, event)
 
     def _await_room(self, link: Link) -> None:
@@ -317,8 +316,9 @@ class SimPeer:
     def _dial(self, action: Dial) -> None:
         far = self.fleet.at_address(action.host, action.port)
         now, latency_s = self.world.now, self.network.latency_s
-        if far is None or not far.alive or not far.host.alive:
-            gone = far is None or not far.host.alive
+        cut_off = far is not None and self.network.severed_s(self.host, far.host) > 0.0
+        if far is None or not far.alive or not far.host.alive or cut_off:
+            gone = far is None or not far.host.alive or cut_off
             wait_s = DIAL_GIVEN_UP_S if gone else 2.0 * latency_s
             self.world.at(now + wait_s, self._dial_failed, action)
             return
@@ -368,6 +368,12 @@ class SimPeer:
         self.world.trace(LOST, self.host.number, far.host.number, 0)
         self.world.at(now, self.tell, LinkLost(peer, reason))
         self.world.at(now + noticed_s, far.tell, LinkLost(self.id, reason))
+
+    def time_out(self) -> None:
+        """What a partition has held back for too long ends its links."""
+        for peer, link in list(self.links.items()):
+            if self.network.severed_s(self.host, link.far.host) > 0.0:
+                self._part(peer, "timed out", 0.0)
 
     def kill(self, *, machine: bool = False) -> None:
         """The process dies at once; with `machine` its kernel too, and nobody is told."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from strew.content.bitfield import Bitfield
 from strew.sim import bounds
 from strew.sim.fleet import Fleet, Machine, Terms
+from strew.sim.peers import LOST_AFTER_S
 
 TENTH = 0.1
 FIFTH = 0.2
@@ -24,11 +25,14 @@ QUARTER = 0.25
 STAGGER_LINES = 0.5
 """Over how much of F/B the machines of a staggered start come."""
 
+CUT_LINES, CUT_FOR_LINES = 0.25, 0.25
+"""When a partition comes and how long it lasts, in F/B."""
+
 LOOKS_PER_LINE = 500
 """How often in F/B it is looked whether something may befall the fleet that waits for a state.
 More looks let it befall closer to that state, and cost time: each asks all machines."""
 
-MACHINE_DIED, TRACKER_DIED = 101, 102
+MACHINE_DIED, TRACKER_DIED, CUT = 101, 102, 103
 """Kinds in the trace: (machine, 0, 0)."""
 
 Bounds = Mapping[str, float]
@@ -77,6 +81,8 @@ def kind_of(machine: Machine) -> str:
         return "slow"
     if machine.up_ratio < 1.0:
         return "slow uplink"
+    if machine.cut_off:
+        return "cut off"
     return "late" if machine.starts_s > 0.0 else ""
 
 
@@ -122,6 +128,13 @@ def joining_bound(terms: Terms, machines: Sequence[Machine]) -> Bounds:
     return {kind_of(machine): line_s(terms) for machine in machines}
 
 
+def partition_bound(terms: Terms, machines: Sequence[Machine]) -> Bounds:
+    """T* for those on the origin's side. The others have at most what the origin had sent when they
+    were cut off, and need F/B for the whole beside the time without it."""
+    cut_s = CUT_FOR_LINES * line_s(terms)
+    return {"": equal_bound(terms, machines)[""], "cut off": line_s(terms) + cut_s}
+
+
 def rack_bytes_per_s(terms: Terms) -> float:
     """What a rack's link to the core carries each way."""
     return terms.rate_bytes_per_s * terms.nodes / terms.racks / terms.rack_ratio
@@ -162,6 +175,11 @@ def _broken(terms: Terms, machines: list[Machine], dice: random.Random) -> None:
     broken = dice.sample(machines, max(2, round(FIFTH * terms.nodes)))
     for place, machine in enumerate(broken):
         machine.liar, machine.stalled = place % 2 == 0, place % 2 == 1
+
+
+def _cut_off(terms: Terms, machines: list[Machine], dice: random.Random) -> None:
+    for machine in _drawn(terms, machines, QUARTER, dice):
+        machine.cut_off = True
 
 
 # --- what befalls a fleet ------------------------------------------------------------------------
@@ -213,6 +231,19 @@ def _all_have_joined(fleet: Fleet) -> bool:
 def _end_tracker(fleet: Fleet) -> None:
     fleet.world.trace(TRACKER_DIED, 0, 0, 0)
     fleet.tracker.alive = False
+
+
+def _partition(fleet: Fleet, dice: random.Random) -> None:
+    fleet.world.at(CUT_LINES * line_s(fleet.terms), _cut, fleet)
+
+
+def _cut(fleet: Fleet) -> None:
+    """Links outlive it if it is short."""
+    away = [peer for peer, each in zip(fleet.peers, fleet.machines, strict=True) if each.cut_off]
+    for peer in away:
+        fleet.world.trace(CUT, peer.host.number, 0, 0)
+        fleet.world.at(fleet.world.now + LOST_AFTER_S, peer.time_out)
+    fleet.network.cut([peer.host for peer in away], CUT_FOR_LINES * line_s(fleet.terms))
 
 
 def _when(fleet: Fleet, holds: Callable[[Fleet], bool], then: Callable[[Fleet], None]) -> None:
@@ -295,6 +326,14 @@ SCENARIOS: dict[str, Scenario] = {
         bound=equal_bound,
         changes={"racks": 4, "rack_ratio": 4.0},
         nodes_min=4,
+    ),
+    "partition": Scenario(
+        meaning="a quarter of the machines is cut off from all others for a quarter of F/B",
+        formula=f"{EQUAL}; F/B + the partition for those cut off",
+        bound=partition_bound,
+        machines=_cut_off,
+        befalls=_partition,
+        nodes_min=2,
     ),
     "tracker-gone": Scenario(
         meaning="the tracker dies as soon as every machine has joined the swarm",

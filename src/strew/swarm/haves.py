@@ -1,8 +1,14 @@
-"""Telling neighbours what arrived, in batches: control traffic must cost less than the chunks."""
+"""Telling neighbours what arrived: before it matters to one of them, and to the others in batches.
+
+A neighbour that is offered to or served from here chooses among what it knows this node to have:
+what it has not heard of goes ahead of the offer and of the chunk. To all others haves are only good
+for counting who has what, and control traffic must cost less than the chunks.
+"""
 
 from __future__ import annotations
 
 from strew.messages import Have
+from strew.swarm.neighbour import Neighbour
 from strew.swarm.state import FEW_CHUNKS, SwarmState
 
 BATCH_S = 0.1
@@ -25,48 +31,60 @@ INDEXES_MAX = 8192
 
 
 class Haves:
-    """Chunks stored here that neighbours have not heard of yet."""
+    """What was stored here, in its order, and how far each neighbour has heard of it."""
 
     def __init__(self, state: SwarmState) -> None:
         self._state = state
         self._batch_s = 0.0 if len(state.lengths) <= FEW_CHUNKS else BATCH_S
-        self._fresh: list[int] = []
-        self._fresh_since_s = 0.0
-        self._late: list[int] = []
-        self._late_since_s = 0.0
+        self._stored: list[int] = []
+        self._told = 0
+        self._since_s = 0.0
+        self._told_seeds = 0
+        self._seeds_since_s = 0.0
 
     @property
     def waiting(self) -> bool:
-        return bool(self._fresh or self._late)
+        return min(self._told, self._told_seeds) < len(self._stored)
+
+    def joined(self, neighbour: Neighbour) -> None:
+        """A neighbour came: its Join was answered with all there is."""
+        neighbour.heard = len(self._stored)
 
     def note(self, index: int, now: float) -> None:
         """Neighbours are to hear of this chunk."""
-        if not self._fresh:
-            self._fresh_since_s = now
-        if not self._late:
-            self._late_since_s = now
-        self._fresh.append(index)
-        self._late.append(index)
+        if self._told == len(self._stored):
+            self._since_s = now
+        if self._told_seeds == len(self._stored):
+            self._seeds_since_s = now
+        self._stored.append(index)
+
+    def catch_up(self, neighbour: Neighbour) -> None:
+        """This neighbour is to choose among what is here: tell it now."""
+        stored, heard = self._stored, neighbour.heard
+        while heard < len(stored):
+            told = stored[heard : heard + INDEXES_MAX]
+            self._state.tell(neighbour, Have(self._state.key, told))
+            heard += len(told)
+        neighbour.heard = heard
 
     def flush(self, now: float) -> None:
         """Tell what has waited long enough; everything, once this node is complete."""
-        fresh, late = self._fresh, self._late
-        if not (fresh or late):
+        stored = len(self._stored)
+        if min(self._told, self._told_seeds) == stored:
             return
         done = self._state.have.complete
         wait_s, most = self._batch_s, BATCH_MAX
         if wait_s and now < self._state.pushing_until_s:
             wait_s, most = PUSHED_BATCH_S, PUSHED_BATCH_MAX
-        if fresh and (done or len(fresh) >= most or now - self._fresh_since_s >= wait_s):
-            self._fresh = []
-            self._tell(fresh, seeds=False)
-        if late and (done or now - self._late_since_s >= TO_SEED_S):
-            self._late = []
-            self._tell(late, seeds=True)
+        fresh = stored - self._told
+        if fresh and (done or fresh >= most or now - self._since_s >= wait_s):
+            self._told = stored
+            self._tell(seeds=False)
+        if self._told_seeds < stored and (done or now - self._seeds_since_s >= TO_SEED_S):
+            self._told_seeds = stored
+            self._tell(seeds=True)
 
-    def _tell(self, indexes: list[int], seeds: bool) -> None:
-        for start in range(0, len(indexes), INDEXES_MAX):
-            message = Have(self._state.key, indexes[start : start + INDEXES_MAX])
-            for neighbour in self._state.neighbours.values():
-                if neighbour.have.complete == seeds:
-                    self._state.tell(neighbour, message)
+    def _tell(self, seeds: bool) -> None:
+        for neighbour in self._state.neighbours.values():
+            if neighbour.have.complete == seeds:
+                self.catch_up(neighbour)

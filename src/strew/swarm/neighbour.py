@@ -11,8 +11,12 @@ PACE_MEMORY = 0.1
 and not bytes per second: one chunk that met an empty queue would outweigh ten that waited."""
 
 RECENT_SENDS = 6
-"""A receiver is slow when it took even the quickest of so many chunks slowly: chance delays some
-of them, a thin link all."""
+"""A receiver is slow when it took most of so many chunks slowly: chance delays some of them, a thin
+link nearly all (the first may be the kernel's, which takes it at once)."""
+
+SKIP_FIRST_S, SKIP_S = 0.5, 8.0
+"""A receiver whose socket stays full is left to layer 2 for this long: the first time, when it may
+be an accident, and at most."""
 
 BAD_CHUNKS_MAX = 2
 """A sender is dropped at its second chunk whose digest fails (SECURITY.md: 2 per ban period)."""
@@ -37,6 +41,7 @@ class Neighbour:
         "fit",
         "full",
         "have",
+        "heard",
         "id",
         "joined_s",
         "near",
@@ -44,8 +49,6 @@ class Neighbour:
         "offered",
         "origin",
         "parked_s",
-        "pushed_pace",
-        "quickest_pace",
         "quiet_until_s",
         "received_bytes",
         "received_pace",
@@ -58,8 +61,10 @@ class Neighbour:
         "sent_pace",
         "sent_recent",
         "skipped_until_s",
+        "skips",
         "slot",
         "stalls",
+        "usual_pace",
         "zone",
     )
 
@@ -87,13 +92,17 @@ class Neighbour:
         self.offered = False
         self.run = 0
         self.skipped_until_s = 0.0
+        self.skips = 0
         self.full = False
+        self.heard = 0
+        """How far it has heard of what was stored here (strew.swarm.haves)."""
         self.quiet_until_s = 0.0
         self.sent_pace = 0.0
-        self.pushed_pace = 0.0
         self.sent_recent: tuple[float, ...] = ()
-        self.quickest_pace = 0.0
-        """Seconds per byte of the quickest of its last pushes; 0 before there were enough."""
+        self.usual_pace = 0.0
+        """Seconds per byte of its last pushes, their middle or their mean, whichever is less: one
+        that was delayed spoils the mean, a deep queue that takes every other one at once spoils the
+        middle. 0 before there were enough."""
         # what it sends
         self.parked_s: float | None = None
         self.requested: dict[int, float] = {}
@@ -118,6 +127,13 @@ class Neighbour:
         """Bytes/s at which its last chunks came; 0 before the first."""
         return _rate(self.received_pace)
 
+    def skip(self, now: float) -> None:
+        """Leave it to layer 2 for a while, for longer each time in a row."""
+        self.skips = (
+            0 if now > self.skipped_until_s + SKIP_FIRST_S * 2**self.skips else self.skips + 1
+        )
+        self.skipped_until_s = now + min(SKIP_FIRST_S * 2**self.skips, SKIP_S)
+
     def sent(self, length_bytes: int, seconds: float, *, pushed: bool) -> None:
         """Count a chunk that left for this neighbour. How quickly one is sent depends on how many
         go out beside it: pushes are compared with pushes only."""
@@ -125,10 +141,10 @@ class Neighbour:
         self.sent_pace = _blend(self.sent_pace, length_bytes, seconds)
         if not pushed:
             return
-        self.pushed_pace = _blend(self.pushed_pace, length_bytes, seconds)
         self.sent_recent = (*self.sent_recent[1 - RECENT_SENDS :], seconds / length_bytes)
         if len(self.sent_recent) == RECENT_SENDS:
-            self.quickest_pace = min(self.sent_recent)
+            middle = sorted(self.sent_recent)[RECENT_SENDS // 2]
+            self.usual_pace = min(middle, sum(self.sent_recent) / RECENT_SENDS)
 
     def received(self, length_bytes: int, seconds: float) -> None:
         """Count a verified chunk from this neighbour; a stall before it is forgiven."""

@@ -20,6 +20,7 @@ from strew.messages import (
     Request,
     Role,
 )
+from strew.swarm.haves import Haves
 from strew.swarm.neighbour import STALLS_MAX, Neighbour
 from strew.swarm.slots import Slot
 from strew.swarm.state import SwarmState
@@ -70,9 +71,14 @@ class Offers:
     """Both ends of layer 2: offering and serving, and asking."""
 
     def __init__(
-        self, state: SwarmState, credit: int = CREDIT_DEFAULT, stall_s: float = STALL_DEFAULT_S
+        self,
+        state: SwarmState,
+        haves: Haves,
+        credit: int = CREDIT_DEFAULT,
+        stall_s: float = STALL_DEFAULT_S,
     ) -> None:
         self._state = state
+        self._haves = haves
         self._stall_max_s = stall_s
         self._credit = credit
         self._all = (1 << len(state.lengths)) - 1
@@ -96,7 +102,7 @@ class Offers:
         state = self._state
         if state.slots.free <= 0:
             return
-        ripe = state.offerable
+        ripe = state.offerable(now)
         if ripe != self._ripe_seen:
             fresh = ripe ^ (ripe & self._ripe_seen)
             self._ripe_seen = ripe
@@ -112,12 +118,13 @@ class Offers:
                 if neighbour.have.bits | ripe != neighbour.have.bits:
                     neighbour.offered = True
                     self._open[neighbour.id] = neighbour
+                    self._haves.catch_up(neighbour)
                     state.tell(neighbour, Offer(state.key))
 
     def close(self) -> None:
-        """No slot is free any more: take the open offers back."""
+        """No slot is free any more, or none should be taken: the open offers are taken back."""
         state = self._state
-        if not self._open or state.slots.free > 0:
+        if not self._open:
             return
         for neighbour in sorted(self._open.values(), key=_joining):
             neighbour.offered = False
@@ -142,8 +149,9 @@ class Offers:
         running = bool(by.sending)
         by.run = by.run + 1 if renew else 0
         if (
-            running and len(by.sending) < 2 and (by.run < RUN_MAX or not self._others_wait(by))
+            running and len(by.sending) < 2 and (by.run < RUN_MAX or not self._others_wait(by, now))
         ) or (not running and state.slots.free > 0):
+            self._haves.catch_up(by)
             state.send_chunk(by, index, now, Role.SERVED)
         else:
             by.run = 0
@@ -153,9 +161,9 @@ class Offers:
         by.quiet_until_s = now + QUIET_S
         self._state.tell(by, Nack(self._state.key, index))
 
-    def _others_wait(self, than: Neighbour) -> bool:
+    def _others_wait(self, than: Neighbour, now: float) -> bool:
         state = self._state
-        ripe = state.offerable
+        ripe = state.offerable(now)
         return any(
             n is not than and n.slot is Slot.NONE and ripe & ~n.have.bits
             for n in state.neighbours.values()
@@ -166,6 +174,7 @@ class Offers:
     def park(self, neighbour: Neighbour, now: float) -> None:
         """It offers: the offer stands until it is used or taken back."""
         neighbour.parked_s = now
+        self._state.origin_offers |= neighbour.origin
         self._parked[neighbour.id] = self._news[neighbour.id] = neighbour
 
     def unpark(self, neighbour: Neighbour) -> None:
@@ -245,7 +254,7 @@ class Offers:
         nothing while it pushes: what it has let go of is on its way.
         """
         state, urgent = self._state, self._urgent
-        near = state.have.bits | state.in_flight | state.young
+        near = state.have.bits | state.in_flight | state.young(now)
         if now < self._starved_until_s:
             return near, near, near  # whoever has it
         far = near | (state.near_held ^ (state.near_held & urgent))

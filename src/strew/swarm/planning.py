@@ -7,6 +7,7 @@ and the next plan leaves it out.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from strew.messages import Meet, PeerId, Plan, PlanMember, Unfit
@@ -15,23 +16,27 @@ from strew.swarm.plan import PlanMaker
 from strew.swarm.push import OwnerPush
 from strew.swarm.state import SwarmState
 
-PLAN_PERIOD_S = 0.5
+PLAN_PERIOD_S = 0.3
 """A crowd that joins within this time makes one new plan, not one each."""
 
 MEMBERS_PER_PERIOD = 2000
 """In a fleet this large the period is twice as long: a plan of 10,000 machines is 0.6 MB."""
 
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 0.25
 """How often a node looks whether those it passes chunks to are there."""
 
 ABSENT_S = 1.0
 """Who is not connected so long after a plan is taken for gone, until it comes."""
 
-LAGGING = 12
-"""Chunks waiting to be passed on that make a node call itself too slow; equal machines have 2."""
+LAGGING = 6
+"""Chunks waiting to be passed on that make a node with a thin uplink call itself too slow."""
 
 UNFIT_MAX = 16
 """Machines named in one report."""
+
+UNFIT_WITNESSES = 3
+"""Machines that must find another too slow before a plan leaves it out: two may be mistaken, and a
+slow one has a sender in each stripe."""
 
 LEFT_OUT_RATIO = 0.5
 """No more of the fleet than this is left out, whoever says what."""
@@ -45,7 +50,8 @@ class Planning:
         self._push = push
         self._maker = PlanMaker(state.me, state.zone) if state.origin else None
         self._telling: dict[PeerId, Plan] = {}
-        self._reported: set[str] = set()
+        self._reported: Counter[str] = Counter()
+        self._found_slow: set[str] = set()
         self._planned_s = 0.0
         self._look_s = 0.0
         self._left_out = 0
@@ -82,8 +88,7 @@ class Planning:
         assert self._maker is not None
         self.due_s = None
         if self._push.view.adopt(self._maker.make(self._state.key)):
-            self._push.withhold(now, given=True)
-            self._push.look_again()
+            self._push.giving.planned(now)
             self._adopted(now, mutual=False)
 
     # --- everybody -------------------------------------------------------------------------------
@@ -98,6 +103,8 @@ class Planning:
         view = self._push.view
         self._planned_s = now
         self._reported.clear()
+        self._found_slow.clear()
+        self._state.frontier.planned(*view.course())
         members = view.acquaintances()
         if members:
             self._state.actions.append(Meet(self._state.key, members, mutual))
@@ -116,18 +123,26 @@ class Planning:
         if self.due_s is not None and now >= self.due_s:
             self._publish(now)
         if self._maker is not None:
-            self._push.withhold(now)
-        if now < self._look_s or self._push.view.alone or now < self._planned_s + ABSENT_S:
+            self._push.giving.withhold(now)
+        if now < self._look_s or self._push.view.alone:
             return
         self._look_s = now + LOOK_EVERY_S
         state, view = self._state, self._push.view
+        settled = now >= self._planned_s + ABSENT_S
         if self._maker is not None:
+            for owner in self._push.giving.unfit(now):
+                self._witness(owner, UNFIT_WITNESSES)
             for member in view.acquaintances():
-                if member.id not in state.neighbours:
+                entry = state.neighbours.get(PeerId(member.id))
+                if entry is None and settled:
                     self._maker.remove(PeerId(member.id))
+                if entry is None or entry.skipped_until_s <= now or entry.id in self._found_slow:
+                    continue
+                self._found_slow.add(entry.id)
+                self._witness(entry.id)
             self._soon(now)
             return
-        orphans = view.orphans(state.neighbours.__contains__)
+        orphans = view.orphans(state.neighbours.__contains__) if settled else ()
         if orphans:
             state.actions.append(Meet(state.key, orphans, mutual=False))
         slow = [
@@ -135,29 +150,41 @@ class Planning:
             for n in state.neighbours.values()
             if n.skipped_until_s > now and view.passes_to(n.id)
         ]
-        if self._push.backlog >= LAGGING:
+        if self._push.backlog >= LAGGING and state.thin_uplink:
             slow.append(state.me)
         self._report(slow)
 
     # --- the slow --------------------------------------------------------------------------------
 
-    def _report(self, slow: Iterable[str]) -> None:
-        """Tell the origin, or whoever last gave this node a chunk to own, what was not told yet."""
-        news = [peer for peer in slow if peer not in self._reported][:UNFIT_MAX]
+    def _report(self, slow: Iterable[str], witnesses: int = 1) -> None:
+        """Tell the origin, or whoever last gave this node a chunk to own, what was not told yet by
+        so many."""
+        news = [peer for peer in slow if self._reported[peer] < witnesses][:UNFIT_MAX]
         giver = self._state.neighbours.get(self._push.giver)
         if not news or giver is None:
             return
         self._reported.update(news)
         self._state.tell(giver, Unfit(self._state.key, news))
 
-    def reported(self, peers: list[str], now: float) -> None:
-        """A neighbour says that these do not keep up."""
+    def reported(self, by: Neighbour, peers: list[str], now: float) -> None:
+        """A neighbour says that these do not keep up. If it is one of them, those behind it are
+        sent to from here until the next plan."""
         if self._push.view.alone:
             return
+        if by.id in peers:
+            by.skip(now)
         if self._maker is None:
-            self._report(peers[:UNFIT_MAX])
+            self._report(peers[:UNFIT_MAX], UNFIT_WITNESSES)
             return
         for peer in peers[:UNFIT_MAX]:
-            if self._left_out < LEFT_OUT_RATIO * len(self._maker):
-                self._left_out += self._maker.leave_out(PeerId(peer))
+            self._witness(peer, UNFIT_WITNESSES if by.id == peer else 1)
         self._soon(now)
+
+    def _witness(self, peer: str, witnesses: int = 1) -> None:
+        """So many machines more found one too slow to pass chunks on."""
+        assert self._maker is not None
+        self._reported[peer] += witnesses
+        if self._reported[peer] >= UNFIT_WITNESSES and self._left_out < LEFT_OUT_RATIO * len(
+            self._maker
+        ):
+            self._left_out += self._maker.leave_out(PeerId(peer))

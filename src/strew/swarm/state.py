@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Sequence
 
-from strew.content.bitfield import Bitfield, indexes_of
+from strew.content.bitfield import Bitfield
 from strew.messages import Action, CancelSend, PeerId, Role, Send, SendChunk, Wire
 from strew.swarm.availability import Availability
+from strew.swarm.frontier import Frontier
 from strew.swarm.neighbour import PACE_MEMORY, Neighbour
 from strew.swarm.slots import Slot, UploadSlots
-
-GRACE_MIN_S = 0.15
-"""A chunk younger than this is on its way by push; three batches of haves are as old."""
-
-SETTLE_S = 0.15
-"""After the grace, haves are still on their way for so long: nobody is offered such a chunk."""
-
-GRACE_MAX_S = 3.0
-"""Even when pushes are slow a hole is asked for after so long."""
-
-PASSED_OVER_EIGHTHS = 7
-"""What so many of eight neighbours have was passed over here: it is asked for at once. Fewer: more
-chunks come twice, since in a large fleet the last leaves of a stripe get it late; 8: one other that
-lacks it too holds both back for the whole grace."""
 
 FEW_CHUNKS = 16
 """An artifact of so few chunks is over in a moment: nothing is gathered, and little waited for."""
 
-GRACE_FIRST_S = 0.4
-"""Before any push was timed."""
+PUSH_GAPS, PUSHING_MIN_S, PUSHING_MAX_S = 32, 0.15, 1.0
+"""After the last pushed chunk, chunks are taken to be on their way by push for so many times the
+usual time between two, within bounds."""
 
 PATIENCE_MIN_S = 0.25
 """A send is never called slow before this: a garbage collection or a busy core is no slow link."""
@@ -41,11 +28,19 @@ PATIENCE_FIRST_S = 5.0
 PATIENCE_RATIO = 4.0
 """A send that takes so many times what the others take has a receiver whose socket stays full."""
 
-SKIP_S = 5.0
-"""A receiver whose socket stayed full is left to layer 2 for this long."""
+SLOW_RATIO = 2.5
+"""A receiver that takes so many times longer for a chunk than at its share of this node's uplink is
+slow. What other receivers take says little: a queue that takes a chunk at once is quick."""
 
-SLOW_RATIO = 3.0
-"""A receiver that takes chunks so many times slower than the median one is slow."""
+MEASURE_S, MEASURE_ROUNDS = 0.25, 4
+"""Over how long the uplink is measured, at least, and over how many sends to all at once: these end
+together, and one round more or less would be taken for another rate."""
+
+THIN_RATIO = 0.6
+"""Machines with a plan's share of the load send about what they receive."""
+
+UPLINK_FADES = 0.95
+"""What an earlier measurement of the uplink counts for beside a new one."""
 
 
 class SwarmState:
@@ -86,18 +81,25 @@ class SwarmState:
         self.in_flight = 0
         self.withheld = 0
         """What an origin is about to give by push, and so neither offers nor serves."""
-        self.young = 0
-        self.settling = 0
-        self.heard = 0
         self.near_held = 0
         self.mates_held = 0
         # pace and age
         self.send_pace_s_per_byte = 0.0
-        self.grace_s = GRACE_FIRST_S if len(lengths) > FEW_CHUNKS else GRACE_MIN_S
+        self.frontier = Frontier(len(lengths))
         self.pushing_until_s = 0.0
-        self._births: deque[tuple[float, int]] = deque()  # since when, which
-        self._ripe: deque[tuple[float, int]] = deque()
-        self._born: dict[int, float] = {}
+        self.origin_offers = False
+        self.served_until_s = 0.0
+        """An origin that offers or serves gives nothing by its plan meanwhile: what is missing will
+        not come by push."""
+        self._pushed_s = 0.0
+        self._push_gap_s = PUSHING_MIN_S / PUSH_GAPS
+        self._uplink_bytes_per_s = 0.0
+        self._sends_at_once = 1.0
+        self._measured_s = 0.0
+        self._measured_bytes = 0
+        self._measured_sends = 0
+        self._downlink_bytes_per_s = 0.0
+        self._measured_received_bytes = 0
         self.duplicate_bytes = 0
         self.received_bytes = 0
         self.received_origin_bytes = 0
@@ -116,8 +118,6 @@ class SwarmState:
         neighbour.number = self._joins
         self.unoffered[neighbour.id] = neighbour
         self.availability.add(neighbour.have.bits)
-        if not neighbour.origin:
-            self.heard |= neighbour.have.bits
         self._add_held(neighbour, neighbour.have.bits)
 
     def left(self, neighbour: Neighbour) -> None:
@@ -130,18 +130,13 @@ class SwarmState:
         for other in self.neighbours.values():
             self._add_held(other, other.have.bits)
 
-    def neighbour_has(self, neighbour: Neighbour, bits: int, now: float) -> None:
+    def neighbour_has(self, neighbour: Neighbour, bits: int) -> None:
         """It said that it has these chunks, a set within the artifact."""
         fresh = neighbour.have.include(bits)
         if not fresh:
             return
         self.availability.add(fresh)
         self._add_held(neighbour, fresh)
-        self.hear_of(fresh, now)
-        awaited = fresh & self.young
-        if awaited:
-            most = -(-len(self.neighbours) * PASSED_OVER_EIGHTHS // 8)
-            self.young ^= self.availability.held_by(most, awaited)
 
     def neighbour_lacks(self, neighbour: Neighbour, index: int) -> None:
         """It said it had the chunk and cannot give it."""
@@ -156,62 +151,48 @@ class SwarmState:
             if neighbour.near:
                 self.near_held |= bits
 
-    # --- age -------------------------------------------------------------------------------------
-
-    def hear_of(self, bits: int, now: float) -> None:
-        """These chunks exist outside their origin since now, if they were not known before."""
-        news = bits ^ (bits & self.heard)
-        if not news:
-            return
-        self.heard |= news
-        if now < self.pushing_until_s:
-            self.young |= news
-            self.settling |= news
-            self._births.append((now, news))
-            for index in indexes_of(news):
-                self._born[index] = now
-
-    def ripen(self, now: float) -> None:
-        """Chunks older than the grace may be asked for; a little later they may be offered."""
-        births, ripe = self._births, self._ripe
-        ended = now >= self.pushing_until_s
-        while births and (ended or births[0][0] + self.grace_s <= now):
-            _, bits = births.popleft()
-            self.young ^= self.young & bits
-            ripe.append((now, bits))
-        while ripe and (ended or ripe[0][0] + SETTLE_S <= now):
-            _, bits = ripe.popleft()
-            self.settling ^= self.settling & bits
-
-    @property
-    def offerable(self) -> int:
-        """What is stored here and no longer on its way by push; everything, once complete."""
-        if self.have.complete:
-            return self.have.bits ^ (self.have.bits & self.withheld)
-        return self.have.bits ^ (self.have.bits & self.settling)
+    # --- what comes by push ----------------------------------------------------------------------
 
     def pushed(self, index: int, now: float) -> None:
-        """A chunk came by push: learn how long after hearing of it that was."""
-        lag_s = now - self._born.pop(index, now)
-        target_s = min(max(GRACE_MIN_S, 4.0 * lag_s), GRACE_MAX_S)
-        weight = PACE_MEMORY if target_s > self.grace_s else 0.01
-        self.grace_s += weight * (target_s - self.grace_s)
+        """A chunk comes by push."""
+        gap_s = min(now - self._pushed_s, PUSHING_MAX_S)
+        self._pushed_s = now
+        self._push_gap_s += PACE_MEMORY * (gap_s - self._push_gap_s)
+        lasts_s = min(max(PUSHING_MIN_S, PUSH_GAPS * self._push_gap_s), PUSHING_MAX_S)
+        self.pushing_until_s = now + lasts_s
+        self.frontier.pushed(index)
+
+    def look_at_others(self, now: float) -> None:
+        """Those who are pushed to say how far pushing is, if little of it comes here."""
+        if now < self.pushing_until_s:
+            counts = sorted([n.have.count for n in self.neighbours.values() if not n.origin])
+            if counts:
+                self.frontier.others_have(counts[len(counts) // 2])
+
+    def young(self, now: float) -> int:
+        """What may still come by push, as a bit set."""
+        if now >= self.pushing_until_s or self.origin_offers or now < self.served_until_s:
+            return 0
+        return self.frontier.young
+
+    def offerable(self, now: float) -> int:
+        """What is stored here and no longer on its way by push; everything, once complete."""
+        kept = self.withheld if self.have.complete else self.young(now)
+        return self.have.bits ^ (self.have.bits & kept)
 
     def duplicated(self, length_bytes: int) -> None:
-        """A chunk came twice: the grace was too short."""
+        """A chunk came twice."""
         self.duplicate_bytes += length_bytes
-        self.grace_s = min(self.grace_s * 1.25, GRACE_MAX_S)
 
     # --- sending ---------------------------------------------------------------------------------
 
-    def send_chunk(
-        self, to: Neighbour, index: int, now: float, role: int, root: int = 0, plan_version: int = 0
-    ) -> None:
+    def send_chunk(self, to: Neighbour, index: int, now: float, role: int) -> None:
         if to.slot is Slot.NONE:
             to.slot = Slot.SERVING if role == Role.SERVED else Slot.PUSHING
             self.slots.take(to.slot)
+        self._sends_at_once = max(self._sends_at_once, self.slots.pushing)
         to.sending[index] = now
-        self.actions.append(SendChunk(to.id, self.key, index, role, root, plan_version))
+        self.actions.append(SendChunk(to.id, self.key, index, role))
 
     def send_ended(self, to: Neighbour, index: int, now: float, done: bool) -> None:
         started_s = to.sending.pop(index, None)
@@ -222,6 +203,7 @@ class SwarmState:
             seconds = max(now - started_s, 1e-6)
             to.sent(length_bytes, seconds, pushed=to.slot is not Slot.SERVING)
             self.sent_bytes += length_bytes
+            self._measured_sends += 1
             pace = seconds / length_bytes
             if self.send_pace_s_per_byte == 0.0:
                 self.send_pace_s_per_byte = pace
@@ -257,20 +239,41 @@ class SwarmState:
 
     def skip_full_sockets(self, now: float) -> None:
         """Receivers that do not take what they are sent lose their slot and their pushes."""
-        timed = [n.pushed_pace for n in self.neighbours.values() if n.sent_recent]
-        slow_pace = SLOW_RATIO * sorted(timed)[len(timed) // 2] if len(timed) > 1 else 1e9
+        self._measure_uplink(now)
+        slow_pace = 1e9
+        if self._uplink_bytes_per_s > 0.0:
+            slow_pace = SLOW_RATIO * self._sends_at_once / self._uplink_bytes_per_s
         for neighbour in self.neighbours.values():
-            slow = neighbour.quickest_pace > slow_pace
+            slow = neighbour.usual_pace > slow_pace
             if neighbour.slot in (Slot.PUSHING, Slot.SERVING):
                 index, started_s = next(iter(neighbour.sending.items()))
                 full = now - started_s > self.patience_s(index)
                 if slow or full:
-                    neighbour.skipped_until_s = now + SKIP_S
+                    if neighbour.skipped_until_s <= now:
+                        neighbour.skip(now)
                     neighbour.full = full and not slow
                     if self.slots.detach(neighbour.slot):
                         neighbour.slot = Slot.DETACHED
             elif slow and neighbour.skipped_until_s <= now:
-                neighbour.skipped_until_s = now + SKIP_S
+                neighbour.skip(now)
+
+    def _measure_uplink(self, now: float) -> None:
+        """The most this node has sent in a while: what its uplink carries, or less."""
+        seconds = now - self._measured_s
+        if seconds < MEASURE_S or self._measured_sends < MEASURE_ROUNDS * self._sends_at_once:
+            return
+        rate = (self.sent_bytes - self._measured_bytes) / seconds
+        self._uplink_bytes_per_s = max(rate, UPLINK_FADES * self._uplink_bytes_per_s)
+        self._sends_at_once *= UPLINK_FADES
+        received = (self.received_bytes - self._measured_received_bytes) / seconds
+        self._downlink_bytes_per_s = max(received, UPLINK_FADES * self._downlink_bytes_per_s)
+        self._measured_s, self._measured_bytes, self._measured_sends = now, self.sent_bytes, 0
+        self._measured_received_bytes = self.received_bytes
+
+    @property
+    def thin_uplink(self) -> bool:
+        """Whether this node sends far less than it receives."""
+        return self._uplink_bytes_per_s < THIN_RATIO * self._downlink_bytes_per_s
 
     def patience_s(self, index: int) -> float:
         if self.send_pace_s_per_byte == 0.0:

@@ -57,13 +57,10 @@ from strew.swarm.offers import CREDIT_DEFAULT, STALL_DEFAULT_S, Offers
 from strew.swarm.planning import Planning
 from strew.swarm.push import OwnerPush
 from strew.swarm.slots import UploadSlots
-from strew.swarm.state import SwarmState
+from strew.swarm.state import PUSHING_MAX_S, SwarmState
 
 TICK_S = 0.05
 """How often an active swarm looks at its clocks: a fifth of the shortest patience it has."""
-
-PUSHING_S = 1.0
-"""After the last pushed chunk, chunks are taken to be on their way by push for so long."""
 
 BAN_BAD_S = 600.0
 """A neighbour that sent two bad chunks is not dealt with for this long."""
@@ -102,10 +99,12 @@ class Swarm:
         self.fit = fit
         self._state = SwarmState(key, me, zone, lengths, have.copy(), slots, dice, origin)
         self._push = OwnerPush(self._state)
-        self._offers = Offers(self._state, credit, stall_s)
-        self._planning = Planning(self._state, self._push)
         self._haves = Haves(self._state)
-        self._owned: dict[int, tuple[PeerId, int, int]] = {}
+        self._offers = Offers(self._state, self._haves, credit, stall_s)
+        self._planning = Planning(self._state, self._push)
+        self._pushed: dict[int, PeerId | None] = {}
+        """What comes by push, and who is told when it was passed on; None: it is not to be."""
+        self._pushers: dict[int, PeerId] = {}  # by stripe: who would still send a chunk of it
         self._early_bytes: dict[PeerId, int] = {}
         self._liars: dict[PeerId, int] = {}  # who left: to come back is no way to start anew
         self._tick_s: float | None = None
@@ -150,7 +149,7 @@ class Swarm:
         if slots.free_to_push > 0:
             self._push.fill(now)
         if state.neighbours:
-            if slots.free > 0:
+            if slots.free > 0 and not (self._push.behind or state.withheld):
                 self._offers.offer(now)
             else:
                 self._offers.close()
@@ -176,9 +175,8 @@ class Swarm:
             "complete": state.have.complete,
             "origin": state.origin,
             **self.traffic(),
-            "ungiven": self._push.ungiven if state.origin else 0,
+            "ungiven": self._push.giving.ungiven if state.origin else 0,
             "plan_version": self._push.view.version,
-            "grace_s": state.grace_s,
             "neighbours": [
                 {
                     "id": n.id,
@@ -231,10 +229,8 @@ class Swarm:
             return False
         if not state.have.complete or self._haves.waiting or self._planning.due_s is not None:
             return True
-        return (
-            self._push.busy
-            or bool(state.settling)
-            or any(n.sending or not n.have.complete for n in state.neighbours.values())
+        return self._push.busy or any(
+            n.sending or not n.have.complete for n in state.neighbours.values()
         )
 
     # --- time ------------------------------------------------------------------------------------
@@ -244,15 +240,15 @@ class Swarm:
         late_s = now - self._tick_s if self._tick_s is not None else 0.0
         if late_s > TICK_S:
             state.was_late(late_s)
-            self._push.was_late(late_s)
+            self._push.giving.was_late(late_s)
         self._tick_s = now + TICK_S if self._active() else None
-        state.ripen(now)
+        state.look_at_others(now)
         state.skip_full_sockets(now)
         self._push.skip_those_behind(now)
         self._push.look_again()
         self._push.return_credit()
         if state.origin:
-            self._push.reclaim(now)
+            self._push.giving.reclaim(now)
         if self.fit:
             self._planning.tick(now)
         if not state.have.complete:
@@ -270,6 +266,7 @@ class Swarm:
         )
         neighbour.bad_chunks = self._liars.pop(event.peer, 0)
         state.joined(neighbour)
+        self._haves.joined(neighbour)
         self._push.look_again()
         early_bytes = self._early_bytes.pop(event.peer, 0)
         if event.origin:
@@ -282,13 +279,15 @@ class Swarm:
             return
         if 0 < neighbour.bad_chunks < BAD_CHUNKS_MAX:  # else it was banned
             self._liars[event.peer] = neighbour.bad_chunks
-        self._push.owner_left(event.peer)
+        self._push.left(event.peer)
         state = self._state
         state.cancel_sends(neighbour)
         self._offers.neighbour_left(neighbour)
         state.left(neighbour)
         if not state.neighbours:
-            self._push.start_anew()
+            self._push.giving.start_anew()
+        elif state.origin:
+            self._push.giving.look_for_lost()
         self._planning.left(neighbour, now)
 
     def _on_message(self, event: MessageReceived, now: float) -> None:
@@ -309,7 +308,7 @@ class Swarm:
         except IndexError:
             state.actions.append(Drop(neighbour.id, "have of a chunk that is not", BAN_BAD_S))
             return
-        state.neighbour_has(neighbour, bits, now)
+        state.neighbour_has(neighbour, bits)
         self._offers.gained(neighbour)
 
     # --- layer 1's plan --------------------------------------------------------------------------
@@ -322,10 +321,10 @@ class Swarm:
             self._planning.came(message, now)
 
     def _on_unfit(self, neighbour: Neighbour, message: Unfit, now: float) -> None:
-        self._planning.reported(message.peers, now)
+        self._planning.reported(neighbour, message.peers, now)
 
     def _on_passed(self, neighbour: Neighbour, message: Passed, now: float) -> None:
-        self._push.credit(neighbour.id, message.indexes, now)
+        self._push.giving.credit(neighbour.id, message.indexes, now)
 
     # --- receiving -------------------------------------------------------------------------------
 
@@ -334,6 +333,8 @@ class Swarm:
 
     def _on_close(self, neighbour: Neighbour, message: Close, now: float) -> None:
         self._offers.unpark(neighbour)
+        if neighbour.origin:
+            self._state.origin_offers = False
 
     def _on_nack(self, neighbour: Neighbour, message: Nack, now: float) -> None:
         self._offers.refused(neighbour, message.index)
@@ -354,23 +355,26 @@ class Swarm:
             self._unwanted(sender, index)
             if asked:
                 self._offers.refused(sender, index)
-            if event.role == Role.OWNED:
-                self._push.offered_to_all(sender.id, index)
+            if event.role == Role.OWNED and index in state.have:
+                self._push.had(sender.id, index, now)
+            elif event.role == Role.OWNED:
+                self._pushed[index] = sender.id
             return
         if pushed:
-            state.pushing_until_s = now + PUSHING_S
-            state.hear_of(1 << index, now)
             state.pushed(index, now)
-            if event.role == Role.OWNED:
-                self._owned[index] = (sender.id, event.root, event.plan_version)
+            if self._push.view.version:
+                self._pushers[self._push.view.stripe_of(index)] = sender.id
+            self._pushed[index] = sender.id if event.role == Role.OWNED else None
+        elif sender.origin:
+            state.served_until_s = now + PUSHING_MAX_S
         self._offers.arriving(sender, index, now, pushed)
 
     def _on_early(self, event: ChunkArriving, now: float) -> None:
         """A chunk overtook its sender's Join, which travels on the other connection."""
         if event.index in self._state.have or self._offers.comes(event.index):
             self._discard(event.peer, event.index)
-        elif event.role == Role.OWNED:
-            self._owned[event.index] = (event.peer, event.root, event.plan_version)
+        elif event.role != Role.SERVED:
+            self._pushed[event.index] = event.peer if event.role == Role.OWNED else None
 
     def _unwanted(self, sender: Neighbour, index: int) -> None:
         self._discard(sender.id, index)
@@ -399,15 +403,27 @@ class Swarm:
         else:
             early_bytes = self._early_bytes.get(event.peer, 0)
             self._early_bytes[event.peer] = early_bytes + length_bytes
-        state.hear_of(1 << index, now)
         self._haves.note(index, now)
-        owned = self._owned.pop(index, None)
-        if owned is not None:
-            self._push.own(owned[0], index, owned[1], owned[2])
+        self._spare_the_pusher(index, event.peer)
+        if index not in self._pushed:
+            self._push.fetched(index, now)
+            return
+        giver = self._pushed.pop(index)
+        if giver is not None:
+            self._push.own(giver, index, now)
+
+    def _spare_the_pusher(self, index: int, sender: PeerId) -> None:
+        """A chunk came in another way than its stripe's: whoever is about to push it hears so."""
+        if not self._pushers or not self._push.view.version:
+            return
+        pusher = self._pushers.get(self._push.view.stripe_of(index))
+        neighbour = self._state.neighbours.get(pusher) if pusher is not None else None
+        if neighbour is not None and pusher != sender:
+            self._haves.catch_up(neighbour)
 
     def _on_corrupt(self, event: ChunkCorrupt, now: float) -> None:
         state = self._state
-        self._owned.pop(event.index, None)
+        self._pushed.pop(event.index, None)
         sender = state.neighbours.get(event.peer)
         if sender is None:
             return
@@ -420,7 +436,7 @@ class Swarm:
 
     def _on_aborted(self, event: ChunkAborted, now: float) -> None:
         sender = self._state.neighbours.get(event.peer)
-        self._owned.pop(event.index, None)
+        self._pushed.pop(event.index, None)
         if sender is not None:
             self._offers.failed(sender, event.index)
 
@@ -428,7 +444,6 @@ class Swarm:
         for index in event.indexes:
             if self._state.have.add(index):
                 self._offers.stored(None, index, now)
-                self._state.hear_of(1 << index, now)
                 self._haves.note(index, now)
 
     def _on_rotten(self, event: ChunkRotten, now: float) -> None:

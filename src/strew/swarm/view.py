@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from strew.messages import PeerId, Plan, PlanMember
-from strew.swarm.plan import FANOUTS, STAR_MAX, branch, groups_below, ring, stripes_of
+from strew.swarm.layout import (
+    FANOUTS,
+    STAR_MAX,
+    Layout,
+    deal,
+    depth,
+    groups_above,
+    groups_below,
+    is_inner,
+    layout,
+    stripes_of,
+)
 
 ACQUAINTANCES_MAX = 3 * STAR_MAX
 """Machines one plan can make a node dial: the mates of a star and the entries of two below it."""
@@ -18,14 +29,20 @@ TELLING_STRIPES = 2
 
 
 class PushView:
-    """One node's reading of the newest plan it has."""
+    """One node's reading of the newest plan it has; `lengths` are those of the chunks."""
 
-    def __init__(self, me: PeerId) -> None:
+    def __init__(self, me: PeerId, lengths: Sequence[int]) -> None:
         self._me = me
+        self._lengths = tuple(lengths)
+        self._stripe_of: Sequence[int] = ()
+        self._entries_below: list[tuple[int, Sequence[int]]] = []
         self._plan: Plan | None = None
         self._stripes = 0
-        self._branch: list[tuple[int, PeerId]] = []
+        self._branch: list[tuple[PlanMember, bool]] = []
         self._branch_ids: set[PeerId] = set()
+        self._places: dict[str, int] = {}
+        self.weights: tuple[float, ...] = ()
+        """Of the stripes of an origin's own group."""
         self._below: list[int] = []
         self._home: dict[str, int] = {}
         self._known: tuple[PlanMember, ...] = ()
@@ -51,71 +68,81 @@ class PushView:
         self._plan = plan
         if plan.origin == self._me:
             home = plan.groups[0]
-            self._stripes = stripes_of(len(home), plan.fanout)
+            found = _layout_of(plan, 0)
+            self._stripes = found.stripes
             self._home = {member.id: place for place, member in enumerate(home) if member.id}
+            self.weights = found.weights
+            self._stripe_of = deal(self._lengths, self.weights)
             return True
         members = plan.groups[plan.group]
-        size = len(members)
-        self._stripes = stripes_of(size, plan.fanout)
+        found = _layout_of(plan, plan.group)
+        self._stripes = found.stripes
+        self._stripe_of = deal(self._lengths, found.weights)
         self._below = groups_below(plan.group, len(plan.groups))
-        if self._stripes == size:
-            places = ring(plan.place, size)
-        else:
-            places = branch(plan.place, size, self._stripes, len(self._below))
-        self._branch = [(place, PeerId(members[place].id)) for place in places]
-        self._branch_ids = {peer for _, peer in self._branch}
+        for group in self._below:
+            weights = _layout_of(plan, group).weights
+            self._entries_below.append((group, deal(self._lengths, weights)))
+        self._branch = self._sent_to(found, plan.place)
+        self._places = {member.id: place for place, member in enumerate(members) if member.id}
+        self._branch_ids = {PeerId(member.id) for member, _ in self._branch}
         self._acquaint()
         return True
 
     def _acquaint(self) -> None:
-        """Whom to know: those this node sends to, and for empty places those behind them."""
+        """Whom to know: those this node sends to."""
         plan = self._plan
         assert plan is not None
-        members = plan.groups[plan.group]
-        known = [members[place] for place, _ in self._reached(lambda peer: True)]
+        known = [member for member, _ in self._branch]
         if plan.place < self._stripes:
             for group in self._below:
                 below = plan.groups[group]
-                known += below[: stripes_of(len(below), plan.fanout)]
-        self._known = tuple([member for member in known if member.id][:ACQUAINTANCES_MAX])
+                known += below[: _layout_of(plan, group).stripes]
+        self._known = tuple(known[:ACQUAINTANCES_MAX])
         self._met = {member.id for member in self._known}
 
-    def _reached(self, present: Callable[[PeerId], bool]) -> list[tuple[int, PeerId]]:
-        """The branch; in the place of an inner node that is not present, its own branch."""
+    def _sent_to(self, found: Layout, place: int) -> list[tuple[PlanMember, bool]]:
+        """Whom the machine at a place of this node's group sends to, and whether each passes on."""
         plan = self._plan
         assert plan is not None
-        members = plan.groups[plan.group]
-        if self._stripes == len(members):
-            return self._branch
-        reached: list[tuple[int, PeerId]] = []
+        members, stripe = plan.groups[plan.group], plan.place % found.stripes
+        return [
+            (members[each], is_inner(each, len(members), found.stripes, stripe))
+            for each in found.branches[place]
+        ]
+
+    def _behind(self, member: PlanMember) -> list[tuple[PlanMember, bool]]:
+        """What a machine of this node's branch passes chunks on to."""
+        plan = self._plan
+        assert plan is not None
+        return self._sent_to(_layout_of(plan, plan.group), self._places[member.id])
+
+    def _reached(self, present: Callable[[PeerId], bool]) -> list[tuple[PlanMember, bool]]:
+        """The branch; in the place of an inner node that is not present, its own branch."""
+        reached: list[tuple[PlanMember, bool]] = []
         waiting = list(self._branch)
         while waiting and len(reached) < ACQUAINTANCES_MAX:
-            place, peer = waiting.pop(0)
-            if peer and present(peer):
-                reached.append((place, peer))
-            elif place % self._stripes == plan.place % self._stripes:
-                behind = branch(place, len(members), self._stripes, len(self._below))
-                waiting += [(other, PeerId(members[other].id)) for other in behind]
+            member, passes_on = waiting.pop(0)
+            if present(PeerId(member.id)):
+                reached.append((member, passes_on))
+            elif passes_on:
+                waiting += self._behind(member)
         return reached
 
     def orphans(self, present: Callable[[PeerId], bool]) -> tuple[PlanMember, ...]:
         """Machines to be met beside the acquaintances: those behind an inner node that is not
         present. Each is named once; who stands behind it is, if it is not there the next time."""
-        plan = self._plan
-        if plan is None or plan.place < 0 or self.alone:
+        if self._plan is None or self._plan.place < 0 or self.alone:
             return ()
-        members = plan.groups[plan.group]
         orphans: list[PlanMember] = []
-        waiting = [place for place, _ in self._branch]
+        waiting = list(self._branch)
         while waiting and len(orphans) < ACQUAINTANCES_MAX:
-            place = waiting.pop(0)
-            member = members[place]
-            if member.id and present(PeerId(member.id)):
+            member, passes_on = waiting.pop(0)
+            if present(PeerId(member.id)):
                 continue
-            if member.id and member.id not in self._met:
+            if member.id not in self._met:
                 orphans.append(member)
-            elif place % self._stripes == plan.place % self._stripes:
-                waiting += branch(place, len(members), self._stripes, len(self._below))
+            elif passes_on:
+                waiting += self._behind(member)
         self._met.update(member.id for member in orphans)
         return tuple(orphans)
 
@@ -125,19 +152,22 @@ class PushView:
         self._stripes = 0
         self._branch = []
         self._branch_ids = set()
+        self._places = {}
         self._below = []
+        self._entries_below = []
+        self._stripe_of = ()
+        self.weights = ()
         self._home = {}
         self._known = ()
         self._met = set()
 
     # --- the origin's reading --------------------------------------------------------------------
 
-    def entry(self, tag: int) -> PeerId | None:
-        """To whom the origin gives the chunk with this tag; None without a plan."""
+    def entry(self, stripe: int) -> PeerId | None:
+        """To whom the origin gives this stripe's chunks; None without a plan."""
         if self._plan is None or not self._home:
             return None
-        home = self._plan.groups[0]
-        return PeerId(home[tag % self._stripes].id)
+        return PeerId(self._plan.groups[0][stripe].id)
 
     @property
     def entries(self) -> int:
@@ -148,7 +178,31 @@ class PushView:
         """Whether what one of them gets comes to the other by the plan; so without a plan."""
         return not self._home or (one in self._home and two in self._home)
 
+    def stripe_of(self, index: int) -> int:
+        """The stripe of a chunk in this node's group, for the origin in its own; needs a plan."""
+        return self._stripe_of[index]
+
     # --- an inner node's reading -----------------------------------------------------------------
+
+    def is_inner(self, index: int) -> bool:
+        """Whether this node is an inner node of the chunk's stripe."""
+        plan = self._plan
+        return (
+            plan is not None
+            and plan.place >= 0
+            and bool(self._branch)
+            and self._stripe_of[index] == plan.place % self._stripes
+        )
+
+    def course(self) -> tuple[Sequence[int], int, int, int]:
+        """What `Frontier.planned` is told: how chunks come to this node by the plan."""
+        plan = self._plan
+        assert plan is not None
+        size = len(plan.groups[max(plan.group, 0)])
+        lag = size if self._stripes == size else self._stripes * depth(size, self._stripes)
+        lag += self._stripes * groups_above(max(plan.group, 0), len(plan.groups))
+        inner_of = sum(1 << index for index in range(len(self._lengths)) if self.is_inner(index))
+        return self._stripe_of, self._stripes, lag, inner_of
 
     @property
     def alone(self) -> bool:
@@ -160,27 +214,17 @@ class PushView:
         """Whether the plan names this machine among those that this node passes chunks to."""
         return peer in self._branch_ids
 
-    def targets(self, tag: int, present: Callable[[PeerId], bool]) -> list[tuple[PeerId, bool]]:
-        """Whom a chunk with this tag is passed to, in order, and whether each passes it on. Who is
-        not present is passed over, and those it would send to are sent to from here."""
+    def targets(self, index: int, present: Callable[[PeerId], bool]) -> list[tuple[PeerId, bool]]:
+        """Whom this node passes a chunk to, in order, and whether each passes it on. Who is not
+        present is passed over, and those it would send to are sent to from here."""
         plan = self._plan
-        if plan is None or plan.place < 0:
-            return []
-        size = len(plan.groups[plan.group])
-        stripe = tag % self._stripes
-        if plan.place % self._stripes != stripe or not self._branch:
+        if plan is None or plan.place < 0 or not self._branch:
             return []
         targets: list[tuple[PeerId, bool]] = []
-        if plan.place == stripe:
-            for group in self._below:
-                members = plan.groups[group]
-                entry = tag % stripes_of(len(members), plan.fanout)
-                targets.append((PeerId(members[entry].id), True))
-        inner = 0 if self._stripes == size else size // self._stripes * self._stripes
-        targets += [
-            (peer, place < inner and place % self._stripes == stripe)
-            for place, peer in self._reached(present)
-        ]
+        if plan.place < self._stripes:
+            for group, stripe_of in self._entries_below:
+                targets.append((PeerId(plan.groups[group][stripe_of[index]].id), True))
+        targets += [(PeerId(member.id), passes_on) for member, passes_on in self._reached(present)]
         return targets
 
     def telling(self) -> list[tuple[PeerId, Plan]]:
@@ -198,10 +242,10 @@ class PushView:
             return told
         if plan.place % self._stripes >= TELLING_STRIPES:
             return told
-        told += [_told(plan, plan.group, place) for place, _ in self._reached(lambda peer: True)]
+        told += [_told(plan, plan.group, self._places[member.id]) for member, _ in self._branch]
         if plan.place < self._stripes:
             for group in self._below:
-                stripes = stripes_of(len(plan.groups[group]), plan.fanout)
+                stripes = _layout_of(plan, group).stripes
                 told += [
                     _told(plan, group, place) for place in range(min(TELLING_STRIPES, stripes))
                 ]
@@ -223,6 +267,13 @@ def _names(plan: Plan, me: PeerId) -> bool:
         return False
     members = plan.groups[plan.group]
     return 0 <= plan.place < len(members) and members[plan.place].id == me
+
+
+def _layout_of(plan: Plan, group: int) -> Layout:
+    members = plan.groups[group]
+    extra = len(groups_below(group, len(plan.groups)))
+    stripes = stripes_of(len(members), plan.fanout, extra)
+    return layout(bytes(bool(member.id) for member in members), stripes, extra)
 
 
 def _told(plan: Plan, group: int, place: int) -> tuple[PeerId, Plan]:

@@ -1,0 +1,190 @@
+"""Layout: who sends to whom in one group of a plan, by arithmetic on places alone.
+
+Everybody computes it from the plan, so nothing need be agreed on. Places without a machine are part
+of it: as long as the places stay, a machine that goes changes little for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from heapq import heapreplace
+from typing import NamedTuple
+
+STAR_MAX = 24
+"""Machines of a group in which owners pass chunks to all others. The tail of a transfer is about so
+many chunk times, and each member keeps a connection to every other."""
+
+FANOUT = 8
+"""About so many stripes has a large group, and so many copies sends an inner node. The tail is
+about fan-out times depth: 4 is shorter for thousands of machines, and loses more of them with each
+that dies."""
+
+FANOUT_SPREAD = 4
+"""Stripes may be so many more or fewer, to divide the group without remainder: of 100 machines in 8
+stripes some would have to send nine copies of every eighth chunk."""
+
+ENTRIES_MAX = FANOUT + FANOUT_SPREAD
+
+FANOUTS = range(FANOUT_SPREAD + 3, STAR_MAX - FANOUT_SPREAD + 1)
+"""What a plan may name: with fewer than 3 stripes `branch` is no tree when groups are below, and
+with more than `STAR_MAX` some would have no machine."""
+
+CHAIN_MAX = 4
+"""So many groups pass chunks one to the next; more form a binary tree below the first."""
+
+DEALS_MAX = 64
+"""Layouts and deals remembered: a node needs one for its own group and for each below, of each
+artifact."""
+
+
+def stripes_of(size: int, fanout: int, extra: int = 0) -> int:
+    """How many stripes a group of this size has whose entries send `extra` copies to other groups:
+    of the numbers near `fanout` the one with which the busiest uplink carries least, which is one
+    copy if the division leaves over one machine or none. What is left over is an inner node
+    nowhere."""
+    if size <= STAR_MAX:
+        return size
+    near = range(fanout - FANOUT_SPREAD, fanout + FANOUT_SPREAD + 1)
+
+    def cost(stripes: int) -> tuple[float, int]:
+        busiest = -(-(size - 1 + extra) // (size // stripes))
+        return busiest / stripes, abs(stripes - fanout)
+
+    return min(near, key=cost)
+
+
+@lru_cache(maxsize=DEALS_MAX)
+def deal(lengths: tuple[int, ...], weights: tuple[float, ...]) -> Sequence[int]:
+    """The stripe of each chunk, so that at any point of the file all have carried bytes by their
+    weights.
+
+    Every uplink of a plan carries one copy of the file and none to spare. Chunks differ in length,
+    and dealt out in turn they would leave one stripe some chunks' time behind another: its inner
+    nodes fall behind for ever, those of the others idle (simulated, 400 machines: 0.94 and falling
+    of what the links carry, against 1.00 with this rule).
+    """
+    carried = [(0.0, stripe) for stripe in range(len(weights))]
+    dealt: list[int] = []
+    for length_bytes in lengths:
+        so_far, stripe = carried[0]
+        dealt.append(stripe)
+        heapreplace(carried, (so_far + length_bytes / weights[stripe], stripe))
+    return dealt
+
+
+def groups_below(group: int, count: int) -> list[int]:
+    """The groups to which the entries of a group hand chunks."""
+    if count <= CHAIN_MAX:
+        below: tuple[int, ...] = (group + 1,)
+    elif group == 0:
+        below = (1,)
+    else:
+        below = (2 * group, 2 * group + 1)
+    return [number for number in below if number < count]
+
+
+def groups_above(group: int, count: int) -> int:
+    """How many groups a chunk comes through before this one."""
+    if count <= CHAIN_MAX or group == 0:
+        return group
+    return group.bit_length()
+
+
+def depth(size: int, stripes: int) -> int:
+    """In how many hops a chunk comes from a stripe's entry to everybody."""
+    hops, reached = 0, 1
+    while reached < size:
+        reached += reached * stripes
+        hops += 1
+    return max(1, hops)
+
+
+def ring(position: int, size: int) -> list[int]:
+    """The order in which the owner at a place of a star passes a chunk to the other places.
+
+    The origin gives to one owner after the other, so the owner at place p is at its k-th mate when
+    its neighbour at p + 1 is at its (k - 1)-th. By steps of two around an odd circle all of them
+    then send to different mates at any moment: (p + 2k) = 2t - p (mod m) at time t = p + k. An even
+    group gets one empty place.
+    """
+    circle = size | 1
+    places = ((position + 2 * step) % circle for step in range(1, circle))
+    return [place for place in places if place < size]
+
+
+def branch(place: int, size: int, stripes: int, extra: int) -> list[int]:
+    """The places an inner node passes its stripe's chunks to.
+
+    A stripe's inner nodes are the places that are equal to it modulo `stripes`, what the division
+    leaves over excepted; in the order of the tree they come first, then everybody else. Its
+    `size - 1` copies, and `extra` ones that its entry sends to other groups, are divided evenly.
+    """
+    stripe, number = place % stripes, place // stripes
+    inner = size // stripes
+    if number >= inner:
+        return []
+    copies = size - 1 + extra
+    start = 1 + copies * number // inner - (extra if number else 0)
+    end = 1 + copies * (number + 1) // inner - extra
+    places: list[int] = []
+    for position in range(start, min(end, size)):
+        if position < inner:
+            places.append(position * stripes + stripe)
+            continue
+        block, rest = divmod(position - inner, stripes - 1)
+        if block < inner:
+            places.append(block * stripes + rest + (rest >= stripe))
+        else:  # left over
+            places.append(position)
+    return places
+
+
+class Layout(NamedTuple):
+    """`branches` are the places that the machine at each place sends to; `weights` the stripes'
+    parts of the file, in proportion."""
+
+    stripes: int
+    branches: Sequence[Sequence[int]]
+    weights: tuple[float, ...]
+
+
+@lru_cache(maxsize=DEALS_MAX)
+def layout(present: bytes, stripes: int, extra: int) -> Layout:
+    """A group of which these places have a machine (1 or 0 each); an entry's always has one.
+
+    What an empty place would send to is divided among the inner nodes of its stripe that are not
+    behind it, so that none carries much more than another: a lone heir would carry two loads, and
+    all behind it get their chunks at half the rate. A stripe whose busiest machine still sends more
+    copies than that of another gets fewer chunks.
+    """
+    size = len(present)
+    if stripes == size:
+        return Layout(stripes, [ring(place, size) for place in range(size)], (1.0,) * size)
+    inner = size // stripes
+    branches: list[list[int]] = [[] for _ in range(size)]
+    weights: list[float] = []
+    for stripe in range(stripes):
+        nodes = range(stripe, inner * stripes, stripes)
+        orphans: list[list[int]] = []
+        for place in nodes:
+            kept = [each for each in branch(place, size, stripes, extra) if present[each]]
+            if present[place]:
+                branches[place] = kept
+            elif kept:
+                orphans.append(kept)
+        for left in orphans:
+            behind = min((each for each in left if each in nodes), default=size)
+            heirs = [place for place in nodes if place < behind and present[place]]
+            for each in left:
+                heir = min(heirs, key=lambda place: len(branches[place]))
+                branches[heir].append(each)
+        busiest = max(len(branches[place]) + extra * (place < stripes) for place in nodes)
+        weights.append(1.0 / max(1, busiest))
+    return Layout(stripes, branches, tuple(weights))
+
+
+def is_inner(place: int, size: int, stripes: int, stripe: int) -> bool:
+    """Whether the machine at a place passes on the chunks of a stripe; in a star nobody does but
+    whom the origin gave them."""
+    return stripes < size and place % stripes == stripe and place // stripes < size // stripes
