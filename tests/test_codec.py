@@ -288,6 +288,12 @@ def test_a_chunk_header_survives_the_round_trip(header: ChunkHeader) -> None:
     assert unpack_chunk_header(data) == header
 
 
+def test_the_reserved_bytes_of_a_header_are_zero_and_no_reader_minds_them() -> None:
+    data = header()
+    assert data[-6:] == bytes(6)
+    assert unpack_chunk_header(data[:-6] + b"future") == unpack_chunk_header(data)
+
+
 def header(**fields: int) -> bytes:
     plain = ChunkHeader(TYPE_CHUNK, 1, 2, 0, 1000, 0, 1000)
     return pack_chunk_header(plain._replace(**fields))

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from strew.messages import Request
 from strew.swarm.giving import (
+    BEHIND_ROUNDS,
     CREDIT_IN_ALL,
+    FIRST_GIVES_MAX,
+    FORGIVEN_CHUNKS,
+    LATE_RATIO,
     OWNER_CREDIT,
+    PASS_TIME_FIRST_S,
     PIPELINE_MAX,
     SEEN_WITHIN_S,
+    TAIL_S,
     UNFIT_S,
     UNSEEN_MAX,
+    WITHHELD_S,
 )
-from tests.swarm.board import ALL, KEY, Board
+from strew.swarm.planning import PLAN_PERIOD_S
+from strew.swarm.swarm import TICK_S
+from tests.swarm.board import ALL, Board
 
 
 def given(lines: list[str]) -> list[tuple[str, int]]:
@@ -269,8 +277,9 @@ def test_when_most_owners_are_unfit_all_of_them_own() -> None:
 # --- by a plan ------------------------------------------------------------------------------------
 
 
-def planned(names: str, chunks: int = 60) -> tuple[Board, list[str]]:
-    board = Board(chunks, origin=True)
+def planned(names: str, chunks: int = 60, slots: int = 24) -> tuple[Board, list[str]]:
+    """An origin and the star it planned."""
+    board = Board(chunks, origin=True, push_slots=slots)
     board.names(*names)
     return board, [line for name in names for line in board.joins(name)]
 
@@ -307,15 +316,222 @@ def test_a_stripe_that_stands_still_holds_nobody_up_for_long() -> None:
     assert taken | held == set(range(60))
 
 
-def test_while_it_gives_by_a_plan_it_neither_offers_nor_serves() -> None:
+def one_by_one(board: Board, lines: list[str], count: int) -> list[tuple[str, int]]:
+    """With one slot: each takes its chunk and passes it on before the next is given."""
+    found = given(lines)
+    while len(found) < count:
+        owner, chunk = found[-1]
+        lines = board.passed(owner, chunk) + board.sent(owner, chunk)
+        found += given(lines)
+        assert given(lines), "the origin is idle"
+    return found
+
+
+def test_until_as_many_were_given_as_there_are_entries_few_are_sent_to_at_once() -> None:
+    board, lines = planned("abcde")
+    assert given(lines) == [("a", 0), ("a", 5), ("b", 1)], "a was there alone"
+    assert board.slots.pushing == FIRST_GIVES_MAX
+    assert given(board.sent("b", 1)) == [("c", 2)]
+    lines = board.sent("c", 2)
+    assert given(lines)[:2] == [("d", 3), ("e", 4)]
+    assert board.slots.pushing == 5, "from then on all of them"
+
+
+def test_entries_take_turns() -> None:
+    board, lines = planned("abc", slots=1)
+    assert one_by_one(board, lines, 9) == [("abc"[chunk % 3], chunk) for chunk in range(9)]
+
+
+def test_a_stripe_that_was_passed_over_catches_up_on_a_few_chunks_and_no_more() -> None:
+    board, lines = planned("abc", slots=1)
+    board.neighbour("c").skip(board.now)
+    rounds = FORGIVEN_CHUNKS + 1
+    found = one_by_one(board, lines, 2 * rounds)
+    assert "c" not in {owner for owner, _ in found}
+    board.neighbour("c").skipped_until_s = board.now
+    after = one_by_one(board, lines=[f"{found[-1][0]} << {found[-1][1]} owned"], count=8)[1:]
+    expected = [("c", 3 * n + 2) for n in range(FORGIVEN_CHUNKS)]
+    assert after[:FORGIVEN_CHUNKS] == expected
+    assert after[FORGIVEN_CHUNKS] == ("a", 3 * rounds), "the rest of the stripe waits its turn"
+
+
+def test_an_entry_takes_the_next_chunk_of_a_stripe_that_is_rounds_behind() -> None:
+    board, lines = planned("abc", slots=1)
+    board.neighbour("c").skip(board.now)
+    found = one_by_one(board, lines, 30)
+    taken = [(at, chunk) for at, (_, chunk) in enumerate(found) if chunk % 3 == 2]
+    for at, chunk in taken:
+        assert found[at - 1][1] >= chunk + 3 * (BEHIND_ROUNDS - 1), "not before"
+    for at, (_, chunk) in enumerate(found):
+        late = set(range(2, chunk - 3 * BEHIND_ROUNDS, 3))
+        assert late <= {n for _, n in found[:at]}, "and not much later"
+    assert taken
+
+
+def test_whoever_has_no_place_gets_a_chunk_only_when_none_that_has_one_can_take_it() -> None:
+    board, lines = planned("ab", slots=1)
+    lines += board.joins("x")
+    assert "x" not in {owner for owner, _ in one_by_one(board, lines, 20)}
+    board, lines = planned("ab", slots=3)
+    assert given(board.joins("x")) == [("x", 4)], "both have something on their way"
+
+
+def test_in_a_striped_group_only_entries_are_given_chunks() -> None:
+    names = [f"n{number}" for number in range(40)]
+    board = Board(1000, origin=True)
+    board.names(*names)
+    lines = [line for name in names for line in board.joins(name)]
+    entries = board.swarm._push.view.entries
+    for _ in range(5):
+        for line in pushed(lines):
+            lines = board.sent(line.split()[0], int(line.split()[2])) + lines
+    owners = {line.split()[0] for line in pushed(lines)}
+    assert owners == set(names[:entries])
+
+
+def test_what_is_left_is_dealt_out_anew_by_a_new_plan() -> None:
     board, lines = planned("abc")
-    assert not [line for line in lines + board.offers("a") if "Offer" in line]
-    assert pushed(board.hears("b", Request(KEY, 50))) == []
+    before = given(lines)
+    while lines:
+        lines = [new for owner, chunk in given(lines) for new in board.sent(owner, chunk)]
+        before += given(lines)
+    board.names("d")
+    board.wait(2 * PLAN_PERIOD_S)
+    lines = board.joins("d")
+    for owner, chunk in before:
+        lines += board.passed(owner, chunk)
+    after: list[tuple[str, int]] = []
+    while gifts := given(lines):
+        after += gifts
+        lines = []
+        for owner, chunk in gifts:
+            lines += board.sent(owner, chunk) + board.passed(owner, chunk)
+    assert sorted(chunk for _, chunk in before + after) == list(range(60)), "each once"
+    assert after and all(owner == "abcd"[chunk % 4] for owner, chunk in after[:20])
 
 
-def test_what_only_a_neighbour_that_left_claimed_to_have_is_given() -> None:
-    board = Board(4, origin=True)
-    board.joins("liar", ALL)
-    assert given(board.joins("a")) == []
-    assert {chunk for _, chunk in given(board.leaves("liar"))} <= set(range(4))
-    assert board.swarm._push.giving.busy
+def test_nobody_returns_the_credit_of_another() -> None:
+    board, lines = origin_with("ab")
+    for _ in range(CREDIT_IN_ALL):
+        lines = [new for owner, chunk in given(lines) for new in board.sent(owner, chunk)]
+    assert not lines, "no credit is left"
+    assert given(board.passed("b", 0)) == []
+    assert len(given(board.passed("a", 0))) == 1
+    assert given(board.passed("a", 0)) == [], "nor twice"
+
+
+# --- withheld -------------------------------------------------------------------------------------
+
+
+def stalled(names: str = "abc") -> Board:
+    """An origin that can give nothing more by its plan: all took what they were given, and nobody
+    passes it on."""
+    board, lines = planned(names, chunks=1000)
+    while lines:
+        lines = [new for owner, chunk in given(lines) for new in board.sent(owner, chunk)]
+    return board
+
+
+def offers(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.endswith(("Offer", "Close"))]
+
+
+def test_while_a_plan_is_carried_out_the_origin_serves_only_who_is_no_part_of_it() -> None:
+    board = stalled()
+    assert board.requests("a", 500) == ["a: Nack 500"]
+    assert offers(board.joins("u", fit=False)) == []
+    assert board.requests("u", 500) == ["u << 500 served"], "it gets nothing by push"
+
+
+def test_an_origin_that_can_give_nothing_serves_everybody_until_it_gives_again() -> None:
+    board = stalled()
+    assert offers(board.wait(WITHHELD_S - TICK_S)) == []
+    assert sorted(offers(board.wait(2 * TICK_S))) == ["a: Offer", "b: Offer", "c: Offer"]
+    lines = board.passed("a", 0)
+    assert len(given(lines)) == 1
+    assert sorted(offers(lines)) == ["a: Close", "b: Close", "c: Close"]
+    assert board.requests("b", 500) == ["b: Nack 500"]
+
+
+def test_without_a_plan_nothing_is_withheld() -> None:
+    board, lines = origin_with("ab", chunks=1000)
+    while lines:
+        lines = [new for owner, chunk in given(lines) for new in board.sent(owner, chunk)]
+    assert board.requests("a", 500) == ["a << 500 served"]
+
+
+def test_the_last_chunk_is_left_time_to_come_down_before_the_origin_serves() -> None:
+    board, lines = planned("ab", chunks=4)
+    while gifts := given(lines):
+        lines = []
+        for owner, chunk in gifts:
+            lines += board.sent(owner, chunk) + board.passed(owner, chunk)
+    assert board.swarm.snapshot()["ungiven"] == 0
+    assert board.requests("a", 1) == ["a: Nack 1"]
+    assert offers(board.wait(TAIL_S - TICK_S)) == []
+    assert sorted(offers(board.wait(2 * TICK_S))) == ["a: Offer", "b: Offer"]
+
+
+# --- lost with those that left --------------------------------------------------------------------
+
+
+def test_what_only_a_neighbour_that_left_had_or_claimed_to_have_is_given() -> None:
+    board = Board(10, origin=True)
+    board.joins("s", ALL)
+    assert given(board.joins("a")) == [], "somebody has everything"
+    assert given(board.leaves("s")) == [("a", 0), ("a", 1)]
+
+
+def test_what_others_have_is_not_given_again_when_one_leaves() -> None:
+    board = Board(10, origin=True)
+    board.joins("s", ALL)
+    board.joins("t", range(1, 9))
+    board.joins("a")
+    lines = board.leaves("s")
+    lines += [new for owner, chunk in given(lines) for new in board.sent(owner, chunk)]
+    assert sorted(chunk for _, chunk in given(lines)) == [0, 9]
+
+
+def test_when_all_are_gone_the_next_crowd_is_given_everything() -> None:
+    board, lines = origin_with("ab", chunks=30)
+    lines = play_on(board, lines, 3.0)
+    assert len(given(lines)) == 30
+    board.leaves("a")
+    board.leaves("b")
+    lines = play_on(board, board.joins("c"), 3.0)
+    assert sorted(chunk for _, chunk in given(lines)) == list(range(30))
+
+
+# --- clocks and witnesses -------------------------------------------------------------------------
+
+
+def test_when_this_process_stood_still_no_owner_was_late() -> None:
+    board, lines = origin_with("ab", chunks=4)
+    for owner, chunk in given(lines):
+        board.sent(owner, chunk)
+    late_s = PASS_TIME_FIRST_S * LATE_RATIO
+    board.now += late_s + 1.0
+    assert given(board.wait(1.0)) == []
+    assert given(board.wait(late_s)), "but these are late"
+
+
+def test_who_keeps_up_with_nobody_is_no_witness() -> None:
+    """It waits for layer 2, and says nothing about what comes by push."""
+    board = Board(2000, origin=True)
+    lines = board.joins("a") + board.joins("w")
+    board.joins("u", range(1000, 2000), fit=False)  # that far the others are
+    lines = play_on(board, lines, SEEN_WITHIN_S + 2.0, hoarding="a")
+    chunks = [chunk for _, chunk in given(lines)]
+    assert len(board.neighbour("w").have) < 500, "else this proves nothing"
+    assert len(chunks) == len(set(chunks)) > 100
+
+
+def test_who_came_after_the_chunk_is_no_witness() -> None:
+    board, lines = origin_with("a", chunks=400)
+    lines += board.joins("u", fit=False)  # so that a is not alone
+    play_on(board, lines, 0.5, hoarding="a")
+    hoard = {chunk for chunk in range(200) if chunk in board.neighbour("a").have}
+    assert hoard
+    lines = board.joins("w", range(200, 400))  # it keeps up with a
+    again = given(play_on(board, lines, SEEN_WITHIN_S, hoarding="a"))
+    assert not hoard & {chunk for _, chunk in again}

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from strew.messages import ChunksFound, Request
-from strew.swarm.haves import BATCH_MAX, BATCH_S, INDEXES_MAX, TO_SEED_S
+from strew.messages import ChunksFound, Request, Role
+from strew.swarm.haves import (
+    BATCH_MAX,
+    BATCH_S,
+    INDEXES_MAX,
+    PUSHED_BATCH_MAX,
+    PUSHED_BATCH_S,
+    TO_SEED_S,
+)
 from strew.swarm.swarm import TICK_S
 from tests.swarm.board import ALL, KEY, Board
 
@@ -26,6 +33,57 @@ def test_a_served_chunk_comes_with_all_that_was_not_told_yet() -> None:
     board.brings("b", 2)
     lines = board.hears("a", Request(KEY, 1))
     assert lines[:2] == ["a: Have 2", "a << 1 served"]
+
+
+def test_what_goes_ahead_to_one_reaches_the_others_in_a_batch_and_nobody_twice() -> None:
+    board = Board(slots=1)
+    board.joins("a")
+    board.joins("b")
+    board.brings("c", 1)
+    board.requests("a", 1)
+    assert board.brings("c", 2) == []
+    assert board.renews("a", 2) == ["a: Have 2", "a << 2 served"]
+    assert board.wait(BATCH_S + TICK_S) == ["b: Have 2"]
+
+
+def test_a_refused_request_brings_no_haves() -> None:
+    """Only who is sent to from here chooses again at once."""
+    board = Board(slots=1)
+    board.joins("a")
+    board.joins("b")
+    board.brings("c", 1)
+    board.requests("a", 1)
+    board.brings("c", 2)
+    assert board.requests("b", 1) == ["b: Nack 1"]
+
+
+def test_who_comes_is_not_told_again_what_its_join_was_answered_with() -> None:
+    board = Board()
+    board.joins("a")
+    board.brings("b", 1)
+    assert board.joins("c") == ["c: Offer"]
+    assert said(board.brings("b", 2) + board.wait(1.0), "c: Have") == ["c: Have 2"]
+
+
+def test_while_chunks_come_by_push_nobody_waits_to_hear_of_them() -> None:
+    board = Board()
+    board.joins("a")
+    board.joins("o", origin=True)
+    board.brings("o", 1, Role.COPIED)
+    assert board.wait(PUSHED_BATCH_S - TICK_S) == []
+    assert board.wait(2 * TICK_S) == ["a: Have 1"]
+
+
+def test_a_full_batch_of_pushed_chunks_leaves_at_once() -> None:
+    board = Board(1000, slots=0)  # without a slot there is no offer for them to go ahead of
+    board.joins("a")
+    board.joins("o", origin=True)
+    lines: list[str] = []
+    for chunk in range(PUSHED_BATCH_MAX):
+        assert lines == []
+        lines = board.brings("o", chunk, Role.COPIED)
+    [line] = lines
+    assert len(line.split()) - 2 == PUSHED_BATCH_MAX
 
 
 def test_what_no_offer_goes_with_is_batched() -> None:

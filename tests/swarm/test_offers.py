@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from strew.messages import Role
+from strew.swarm.frontier import LAG_RATIO, LAG_SPARE
+from strew.swarm.layout import STAR_MAX
 from strew.swarm.neighbour import STALLS_MAX
 from strew.swarm.offers import (
     BAN_STALLED_S,
@@ -13,7 +15,7 @@ from strew.swarm.offers import (
     STARVED_AFTER_S,
     UNANSWERED_MIN_S,
 )
-from strew.swarm.swarm import BAN_BAD_S
+from strew.swarm.swarm import BAN_BAD_S, TICK_S
 from tests.swarm.board import ALL, Board
 
 
@@ -228,6 +230,48 @@ def test_a_chunk_that_pushing_has_left_far_behind_is_asked_for_at_once() -> None
     board.has("a", 2)
     assert asked(board.offers("a")) == []
     assert asked(board.brings("o", 399, Role.COPIED)) == [("a", 2)]
+
+
+def young_board() -> Board:
+    """Chunks come by push; a offers 2, which may come that way as well."""
+    board = Board()
+    board.joins("a")
+    board.joins("o", origin=True)
+    board.brings("o", 1, Role.COPIED)
+    board.has("a", 2)
+    assert asked(board.offers("a")) == []
+    return board
+
+
+def test_while_an_origin_offers_what_it_pushed_before_is_asked_for() -> None:
+    """It gives nothing by its plan then."""
+    board = young_board()
+    assert asked(board.offers("o")) == [("a", 2)]
+
+
+def test_when_an_origin_takes_its_offer_back_it_pushes_again() -> None:
+    board = young_board()
+    board.offers("o")
+    board.closes("o")
+    board.has("a", 3)
+    assert asked(board.offers("a")) == []
+
+
+def test_while_an_origin_serves_what_it_pushed_before_is_asked_for() -> None:
+    board = young_board()
+    assert asked(board.begins("o", 5)) == [("a", 2)]
+
+
+def test_what_most_neighbours_have_left_behind_is_asked_for() -> None:
+    """Nothing may come here by push though it goes on elsewhere."""
+    board = Board(400)
+    board.joins("o", origin=True)
+    for name in "abc":
+        board.joins(name, range(300))
+    board.brings("o", 1, Role.COPIED)
+    assert asked(board.offers("a")) == []
+    [(name, index)] = asked(board.wait(TICK_S))
+    assert name == "a" and index < 300 - LAG_SPARE - LAG_RATIO * STAR_MAX
 
 
 def test_what_comes_by_push_is_asked_of_nobody_else() -> None:

@@ -17,6 +17,7 @@ from strew.swarm.planning import (
     UNFIT_MAX,
     UNFIT_WITNESSES,
 )
+from strew.swarm.state import MEASURE_ROUNDS
 from tests.swarm.board import KEY, Board, plan
 
 CROWD = [f"a{n}" for n in range(40)]
@@ -146,6 +147,66 @@ def test_in_a_star_nobody_is_left_out() -> None:
     assert version(board) == 1
 
 
+def in_plan(board: Board) -> set[str]:
+    found = board.swarm._push.view.plan
+    assert found is not None
+    return {member.id for group in found.groups for member in group if member.id}
+
+
+def test_an_origin_whose_entry_takes_nothing_is_one_witness() -> None:
+    board = origin_of(*CROWD)
+    slow = board.neighbour("a3")
+    for _ in range(5):
+        slow.skip(board.now)
+    board.wait(1.0)
+    for witness in CROWD[20 : 20 + UNFIT_WITNESSES - 2]:
+        board.hears(witness, Unfit(KEY, ["a3"]))
+    board.wait(3 * PLAN_PERIOD_S)
+    assert version(board) == 1, "however long it lasts"
+    board.hears("a30", Unfit(KEY, ["a3"]))
+    board.wait(3 * PLAN_PERIOD_S)
+    assert in_plan(board) == set(CROWD) - {"a3"}
+
+
+def test_who_is_skipped_further_down_is_none_of_the_origins_business() -> None:
+    """It sends to entries only; layer 2 may be slow to any other."""
+    board = origin_of(*CROWD)
+    slow = board.neighbour("a30")
+    for _ in range(5):
+        slow.skip(board.now)
+    for witness in CROWD[20 : 20 + UNFIT_WITNESSES - 1]:
+        board.hears(witness, Unfit(KEY, ["a30"]))
+    board.wait(3.0)
+    assert version(board) == 1, "so it is no witness"
+
+
+def test_the_origin_leaves_out_an_entry_that_never_passes_anything_on() -> None:
+    board = Board(1000, origin=True)
+    board.names(*CROWD)
+    lines = [line for name in CROWD for line in board.joins(name)]
+    for _ in range(200):
+        gifts = [(line.split()[0], int(line.split()[2])) for line in said(lines, "<<")]
+        lines = []
+        for owner, chunk in gifts:
+            lines += board.sent(owner, chunk)
+            lines += board.passed(owner, chunk) if owner != "a3" else []
+        lines += board.wait(0.05)
+        if version(board) > 1:
+            break
+    assert in_plan(board) == set(CROWD) - {"a3"}
+
+
+def test_an_entry_that_comes_a_little_late_is_not_planned_without() -> None:
+    board = Board(origin=True)
+    board.names(*CROWD)
+    for name in CROWD[1:]:
+        board.joins(name)
+    board.wait(ABSENT_S - LOOK_EVERY_S)
+    board.joins("a0")
+    board.wait(3.0)
+    assert version(board) == 1
+
+
 # --- inner nodes ----------------------------------------------------------------------------------
 
 
@@ -192,15 +253,38 @@ def test_without_a_giver_nobody_is_told() -> None:
     assert inner_node(8).hears("a20", Unfit(KEY, ["a33"])) == []
 
 
-def test_who_lags_reports_itself() -> None:
+def test_who_calls_itself_too_slow_is_left_to_layer_2_at_once() -> None:
+    board = inner_node(0)
+    assert "a8" in {line.split()[0] for line in said(board.brings("origin", 8, Role.OWNED), "<<")}
+    board.hears("a8", Unfit(KEY, ["a8"]))
+    board.sent("a8", 8)
+    lines = board.brings("origin", 16, Role.OWNED)
+    assert "a8" not in {line.split()[0] for line in said(lines, "<<")}
+
+
+def laden(sends: int) -> list[str]:
+    """An inner node that was given many chunks and sent so many copies of its 8 to each."""
     board = inner_node(8)
-    lines: list[str] = []
-    state = board.swarm._state
-    state._downlink_bytes_per_s, state._uplink_bytes_per_s = 1e6, 3e5
-    for chunk in range(LAGGING + 4):  # nobody takes anything
-        lines += board.brings("a0", chunk, Role.OWNED)
-    lines += board.wait(ABSENT_S + LOOK_EVERY_S)
-    assert any("m" in line.split()[2:] for line in said(lines, "Unfit"))
+    for turn in range(100):
+        board.brings("a0", 8 * turn, Role.OWNED)
+    for _ in range(sends):
+        for neighbour in list(board.swarm.neighbours.values()):
+            for chunk in list(neighbour.sending)[:1]:
+                board.now += 0.001  # lest they be called full
+                board.sent(neighbour.id, chunk)
+    assert board.swarm._push.backlog >= LAGGING
+    return board.wait(LOOK_EVERY_S + 0.1)
+
+
+def test_who_lags_because_it_can_send_far_less_than_it_receives_reports_itself() -> None:
+    reports = said(laden(MEASURE_ROUNDS), "Unfit")
+    assert any("m" in line.split()[2:] for line in reports)
+
+
+def test_who_lags_and_sends_as_much_as_it_receives_does_not() -> None:
+    """It was late, or all at once came to it: it catches up."""
+    reports = said(laden(60), "Unfit")
+    assert not any("m" in line.split()[2:] for line in reports)
 
 
 def test_a_new_plan_is_a_new_judgement() -> None:

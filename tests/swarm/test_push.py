@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from strew.messages import (
-    Role,
-)
+from strew.messages import Role
 from strew.swarm.giving import PIPELINE_MAX
 from strew.swarm.push import AHEAD_MAX, BEHIND_MAX, LOOKAHEAD_MAX, RESTS_MAX, SLOWEST_RATIO
+from strew.swarm.state import PUSHING_MAX_S
 from strew.swarm.swarm import TICK_S
 from tests.swarm.board import ALL, Board, plan
 
 
-def given(lines: list[str]) -> list[tuple[str, int]]:
-    """(owner, chunk) of every chunk that is given to an owner."""
-    return [(line[0], int(line.split()[2])) for line in lines if line.endswith("owned")]
-
-
 def pushed(lines: list[str]) -> list[str]:
     return [line for line in lines if "<<" in line]
-
-
-def origin_with(names: str, chunks: int = 100, slots: int = 8) -> tuple[Board, list[str]]:
-    board = Board(chunks, origin=True, push_slots=slots)
-    return board, [line for name in names for line in board.joins(name)]
 
 
 # --- owners ---------------------------------------------------------------------------------------
@@ -295,17 +284,142 @@ def test_those_who_take_nothing_block_no_fresh_chunk_and_make_no_backlog() -> No
     assert push.backlog == 0 and len(push._rests) <= RESTS_MAX
 
 
-def test_while_too_much_is_to_be_passed_on_nobody_is_offered_to() -> None:
-    board = owner_of("abcdefgh", slots=1)
-    board.brings("z", 99)  # something that could be offered
-    for chunk in range(AHEAD_MAX + 2):
-        lines = board.brings("o", chunk, Role.OWNED)
-    assert "a: Close" in lines or board.swarm._push.behind
-    assert "Offer" not in " ".join(board.has("a", 50))
-
-
 def sent_to(lines: list[str]) -> list[tuple[str, int]]:
     return [(line.split()[0], int(line.split()[2])) for line in pushed(lines)]
+
+
+# --- an inner node --------------------------------------------------------------------------------
+
+
+def entry() -> Board:
+    """The first inner node of stripe 0 of a group of 8 stripes; 8, 16, 24 and 32 are the others."""
+    board = Board(100)
+    names = ["m", *(f"{n}" for n in range(1, 40))]
+    board.joins("o", origin=True)
+    for name in names[1:]:
+        board.joins(name)
+    board.hears("o", plan(names))
+    return board
+
+
+def test_inner_nodes_of_the_stripe_are_told_to_pass_the_chunk_on_and_leaves_are_not() -> None:
+    roles = {
+        line.split()[0]: line.split()[3] for line in pushed(entry().brings("o", 8, Role.OWNED))
+    }
+    assert len(roles) == 7
+    assert {name for name, role in roles.items() if role == "owned"} == {"8", "16", "24", "32"}
+
+
+def test_what_was_fetched_is_nobodys_credit() -> None:
+    board = entry()
+    lines = board.brings("9", 8)
+    for name, chunk in sent_to(lines):
+        lines += board.sent(name, chunk)
+    assert len(pushed(lines)) == 7
+    assert not [line for line in lines + board.wait(0.2) if "Passed" in line]
+
+
+def test_an_owned_chunk_of_its_stripe_that_is_here_already_went_down_already() -> None:
+    board = entry()
+    down = sent_to(board.brings("9", 8))
+    assert len(down) == 7
+    for name, chunk in down:
+        board.sent(name, chunk)
+    assert board.begins("o", 8, Role.OWNED) == ["discard o 8", "o: Passed 8"]
+
+
+def test_an_owned_chunk_of_another_stripe_that_is_here_already_goes_down_now() -> None:
+    board = entry()
+    assert pushed(board.brings("9", 9)) == []
+    lines = board.begins("o", 9, Role.OWNED)
+    assert lines[0] == "discard o 9"
+    assert len(pushed(lines)) == 7
+
+
+def test_an_owned_chunk_that_comes_in_another_way_too_is_passed_on_when_it_is_here() -> None:
+    board = owner_of("abc", slots=24)
+    board.has("a", 5)
+    board.begins("a", 5, Role.COPIED)
+    assert board.begins("o", 5, Role.OWNED) == ["discard o 5"]
+    lines = board.stores("a", 5)
+    assert sorted(pushed(lines)) == ["b << 5 copied", "c << 5 copied"]
+    assert "o: Passed 5" in lines
+
+
+# --- much to pass on ------------------------------------------------------------------------------
+
+
+def held_up(fresh: int) -> Board:
+    """An inner node of which nobody takes anything, and so many chunks wait."""
+    board = inner()
+    for turn in range(PIPELINE_MAX + fresh):
+        board.brings("0", 8 * (turn + 1), Role.OWNED)
+    assert board.swarm._push.backlog == fresh
+    return board
+
+
+def offers(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.endswith("Offer")]
+
+
+def test_who_has_little_to_pass_on_serves_others_beside() -> None:
+    assert offers(held_up(AHEAD_MAX).wait(PUSHING_MAX_S + 0.1))
+
+
+def test_who_has_much_to_pass_on_offers_nothing() -> None:
+    board = held_up(AHEAD_MAX + 1)
+    assert not offers(board.wait(PUSHING_MAX_S + 0.1))
+
+
+def test_what_was_offered_is_taken_back_when_much_is_to_be_passed_on() -> None:
+    board = held_up(AHEAD_MAX)
+    offered = {line.split(":")[0] for line in offers(board.wait(PUSHING_MAX_S + 0.1))}
+    lines = board.brings("0", 80, Role.OWNED)
+    assert offered == {line.split(":")[0] for line in lines if line.endswith("Close")}
+
+
+def late_one(chunks: int) -> Board:
+    """An owner of whose mates one took nothing of so many chunks, beyond what is in its pipe."""
+    board = owner_of("abcdef", slots=24)
+    for chunk in range(chunks):
+        board.brings("o", chunk, Role.OWNED)
+        for name in "abcde":
+            board.sent(name, chunk)
+            board.has(name, chunk)
+    return board
+
+
+def what_it_gets(board: Board) -> list[int]:
+    """The chunks that the late one is sent from now on, if it takes them."""
+    got: list[int] = []
+    for _ in range(100):
+        for chunk in list(board.neighbour("f").sending):
+            got += [c for name, c in sent_to(board.sent("f", chunk)) if name == "f"]
+    return got
+
+
+def test_what_waits_for_the_last_few_is_sent_to_them_when_they_take_it() -> None:
+    assert what_it_gets(late_one(PIPELINE_MAX + 5)) == [2, 3, 4, 5, 6]
+
+
+def test_of_what_waits_for_the_last_few_the_oldest_is_given_up() -> None:
+    chunks = PIPELINE_MAX + RESTS_MAX + 5
+    assert what_it_gets(late_one(chunks)) == list(range(chunks - RESTS_MAX, chunks))
+
+
+def test_fresh_chunks_go_ahead_of_those_that_wait_for_the_last_few() -> None:
+    board = owner_of("abcdef", slots=24)
+    for chunk in range(PIPELINE_MAX + 2):
+        board.brings("o", chunk, Role.OWNED)
+        for name in "abcde" if chunk < PIPELINE_MAX + 1 else "":
+            board.sent(name, chunk)
+            board.has(name, chunk)
+    for chunk in range(10, 10 + PIPELINE_MAX):  # now nobody takes anything: these wait for all
+        board.brings("o", chunk, Role.OWNED)
+    assert board.swarm._push.backlog > 0
+    fresh = board.swarm._push._passing[0].index
+    first = next(iter(board.neighbour("f").sending))
+    assert ("f", fresh) in sent_to(board.sent("f", first))
 
 
 # --- a chunk overtakes its sender's Join ----------------------------------------------------------

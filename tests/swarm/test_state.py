@@ -248,6 +248,39 @@ def test_equal_receivers_are_never_slow_however_thin_the_uplink() -> None:
     assert all(n.skipped_until_s == 0.0 for n in of.neighbours.values())
 
 
+def test_a_slow_receiver_that_is_being_sent_to_is_detached_at_once() -> None:
+    """Its patience need not end first: it has shown often enough how it takes chunks."""
+    of = state(have=tuple(range(CHUNKS)))
+    for name in "abcd":
+        meet(of, name)
+    now = 1.0
+    for _ in range(2):
+        now = pushes(of, dict.fromkeys("abc", 0.1), 3 * MEASURE_ROUNDS, now)
+        of.skip_full_sockets(now)
+    slow, quick = of.neighbours[PeerId("d")], of.neighbours[PeerId("a")]
+    for _ in range(RECENT_SENDS):
+        slow.sent(1000, 0.12 * SLOW_RATIO, pushed=True)
+    of.send_chunk(slow, 39, now, Role.COPIED)
+    of.send_chunk(quick, 39, now, Role.COPIED)
+    of.skip_full_sockets(now)
+    assert (slow.slot, quick.slot) == (Slot.DETACHED, Slot.PUSHING)
+    of.send_ended(slow, 39, now + 0.1, done=True)
+    assert slow.skipped_until_s == now + SKIP_FIRST_S, "it is no quicker than before"
+
+
+def test_an_uplink_that_became_thinner_is_not_held_against_the_receivers_for_ever() -> None:
+    of = state(have=tuple(range(CHUNKS)))
+    for name in "abc":
+        meet(of, name)
+    now, skipped = 1.0, []
+    for seconds, periods in ((0.1, 3), (1.0, 80)):
+        for _ in range(periods):
+            now = pushes(of, dict.fromkeys("abc", seconds), MEASURE_ROUNDS, now)
+            of.skip_full_sockets(now)
+            skipped.append(any(n.skipped_until_s > now for n in of.neighbours.values()))
+    assert not any(skipped[:3]) and any(skipped) and not any(skipped[-10:])
+
+
 def test_a_thin_uplink_sends_far_less_than_comes() -> None:
     of = state(have=tuple(range(CHUNKS)))
     meet(of, "a")

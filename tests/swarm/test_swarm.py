@@ -174,6 +174,51 @@ def test_a_useful_chunk_forgives_the_useless_ones() -> None:
     assert board.drops == []
 
 
+# --- who would push what came in another way ------------------------------------------------------
+
+
+def striped_board() -> Board:
+    """Of 32 machines in 8 stripes; p sends m stripe 1 (chunks 1, 9, 17 ...), q stripe 2."""
+    others = [f"x{place}" for place in range(29)]
+    board = Board(slots=0)
+    for name in "pqs":
+        board.joins(name)
+    board.joins("o", origin=True)
+    board.hears("o", plan([*others[:1], "p", "q", *others[1:], "m"]))
+    board.brings("p", 1, Role.COPIED)
+    board.brings("q", 2, Role.COPIED)
+    return board
+
+
+def test_whoever_pushes_the_stripe_of_a_chunk_that_came_otherwise_hears_so_at_once() -> None:
+    board = striped_board()
+    assert said(board.brings("s", 9), "Have") == ["p: Have 1 2 9"]
+    assert said(board.brings("s", 10), "Have") == ["q: Have 1 2 9 10"]
+
+
+def test_of_a_chunk_that_it_sent_itself_a_pusher_need_not_hear() -> None:
+    board = striped_board()
+    assert said(board.brings("p", 9, Role.COPIED), "Have") == []
+    assert said(board.brings("p", 17), "Have") == []
+
+
+def test_of_a_stripe_that_nobody_pushed_yet_nobody_hears_at_once() -> None:
+    assert said(striped_board().brings("s", 3), "Have") == []
+
+
+def test_the_last_one_to_push_a_stripe_is_the_one_to_spare() -> None:
+    """Who sends it changes when a machine above leaves."""
+    board = striped_board()
+    board.brings("q", 9, Role.COPIED)
+    assert said(board.brings("s", 17), "Have") == ["q: Have 1 2 9 17"]
+
+
+def test_a_pusher_that_left_is_spared_nothing() -> None:
+    board = striped_board()
+    board.leaves("p")
+    assert said(board.brings("s", 9), "Have") == []
+
+
 # --- the plan -------------------------------------------------------------------------------------
 
 

@@ -167,14 +167,15 @@ class Planning:
         self._state.tell(giver, Unfit(self._state.key, news))
 
     def reported(self, by: Neighbour, peers: list[str], now: float) -> None:
-        """A neighbour says that these do not keep up. If it is one of them, those behind it are
-        sent to from here until the next plan."""
+        """A neighbour says that these do not keep up. One that says so of itself needs no other
+        witness, here or further up, and is left to layer 2 until the next plan."""
         if self._push.view.alone:
             return
         if by.id in peers:
             by.skip(now)
         if self._maker is None:
-            self._report(peers[:UNFIT_MAX], UNFIT_WITNESSES)
+            itself = [by.id] * (UNFIT_WITNESSES - 1) if by.id in peers else []
+            self._report([*itself, *peers[:UNFIT_MAX]], UNFIT_WITNESSES)
             return
         for peer in peers[:UNFIT_MAX]:
             self._witness(peer, UNFIT_WITNESSES if by.id == peer else 1)

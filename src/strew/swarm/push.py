@@ -7,8 +7,9 @@ of the file in proportion to its uplink, straight to all others.
 Theory of operation. The origin gives each chunk once, to the *entry* of its stripe (`giving`), and
 every inner node of the stripe passes it on to its branch, however it came by it: a chunk that was
 late by its own way and was fetched by layer 2 goes down from there as if it had come by push. A
-receiver whose socket stays full is skipped and asks for the chunk itself; those behind it are sent
-to in its place. Whatever goes wrong here costs a round trip of layer 2 and never a chunk.
+receiver whose socket stays full is skipped and asks for the chunk itself; those behind one that is
+gone are sent to in its place. Whatever goes wrong here costs a round trip of layer 2 and never a
+chunk.
 """
 
 from __future__ import annotations
