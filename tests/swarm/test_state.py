@@ -156,7 +156,7 @@ def test_the_middle_neighbour_says_how_far_pushing_is() -> None:
         1, PeerId("m"), "", [1000] * 400, Bitfield(400), UploadSlots(3), random.Random(1), False
     )
     of.pushed(0, 1.0)
-    for name, count in (("a", 10), ("b", 300), ("c", 310)):
+    for name, count in (("a", 10), ("b", 300), ("c", 400)):
         field = Bitfield(400)
         field.update(range(count))
         of.joined(Neighbour(PeerId(name), field, "", True, False, True, 0.0))
@@ -246,6 +246,17 @@ def test_equal_receivers_are_never_slow_however_thin_the_uplink() -> None:
     now = pushes(of, paces, 2 * RECENT_SENDS)
     of.skip_full_sockets(now)
     assert all(n.skipped_until_s == 0.0 for n in of.neighbours.values())
+
+
+def test_what_was_asked_for_says_nothing_of_how_a_receiver_takes_pushes() -> None:
+    """Few are served at once, each with more of the uplink than it would be pushed with."""
+    of = state(have=tuple(range(CHUNKS)))
+    one = meet(of, "a")
+    for role, usual_pace in ((Role.SERVED, 0.0), (Role.COPIED, 0.001)):
+        for turn in range(RECENT_SENDS):
+            of.send_chunk(one, turn, 1.0, role)
+            of.send_ended(one, turn, 2.0, done=True)
+        assert one.usual_pace == pytest.approx(usual_pace)
 
 
 def test_a_slow_receiver_that_is_being_sent_to_is_detached_at_once() -> None:

@@ -18,6 +18,11 @@ SKIP_FIRST_S, SKIP_S = 0.5, 8.0
 """A receiver whose socket stays full is left to layer 2 for this long: the first time, when it may
 be an accident, and at most."""
 
+SKIPS_MAX = 4
+"""Doublings from the first to the longest."""
+
+assert SKIP_FIRST_S * 2**SKIPS_MAX == SKIP_S
+
 BAD_CHUNKS_MAX = 2
 """A sender is dropped at its second chunk whose digest fails (SECURITY.md: 2 per ban period)."""
 
@@ -132,6 +137,7 @@ class Neighbour:
         self.skips = (
             0 if now > self.skipped_until_s + SKIP_FIRST_S * 2**self.skips else self.skips + 1
         )
+        self.skips = min(self.skips, SKIPS_MAX)
         self.skipped_until_s = now + min(SKIP_FIRST_S * 2**self.skips, SKIP_S)
 
     def sent(self, length_bytes: int, seconds: float, *, pushed: bool) -> None:

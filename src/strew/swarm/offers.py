@@ -179,6 +179,8 @@ class Offers:
 
     def unpark(self, neighbour: Neighbour) -> None:
         """Its offer no longer stands."""
+        if neighbour.origin:
+            self._state.origin_offers = False
         neighbour.parked_s = None
         if self._parked.pop(neighbour.id, None) is not None:
             self._news.pop(neighbour.id, None)

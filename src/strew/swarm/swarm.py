@@ -333,8 +333,6 @@ class Swarm:
 
     def _on_close(self, neighbour: Neighbour, message: Close, now: float) -> None:
         self._offers.unpark(neighbour)
-        if neighbour.origin:
-            self._state.origin_offers = False
 
     def _on_nack(self, neighbour: Neighbour, message: Nack, now: float) -> None:
         self._offers.refused(neighbour, message.index)

@@ -97,7 +97,7 @@ class PushView:
             for group in self._below:
                 below = plan.groups[group]
                 known += below[: _layout_of(plan, group).stripes]
-        self._known = tuple(known[:ACQUAINTANCES_MAX])
+        self._known = tuple([member for member in known if member.id][:ACQUAINTANCES_MAX])
         self._met = {member.id for member in self._known}
 
     def _sent_to(self, found: Layout, place: int) -> list[tuple[PlanMember, bool]]:
