@@ -1,4 +1,4 @@
-"""Plans of stripes: made by the origin; the shapes everybody reads out of them."""
+"""The plan as the origin makes it: who is in which group, and who keeps its place."""
 
 from __future__ import annotations
 
@@ -9,23 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strew.messages import PeerId, Plan
-from strew.swarm.layout import (
-    CHAIN_MAX,
-    ENTRIES_MAX,
-    FANOUT,
-    FANOUT_SPREAD,
-    FANOUTS,
-    STAR_MAX,
-    branch,
-    groups_below,
-    ring,
-    stripes_of,
-)
-from strew.swarm.plan import GROUP_MIN, MEMBERS_MAX, PlanMaker
+from strew.swarm.layout import ENTRIES_MAX, FANOUT, STAR_MAX, stripes_of
+from strew.swarm.plan import GROUP_MIN, GROWTH_RATIO, HOLES_RATIO, MEMBERS_MAX, PlanMaker
 from tests.swarm.board import member
-
-LARGE = (25, 26, 29, 31, 47, 59, 100, 149, 250, 719, 1000, 1439, 2521)
-"""Sizes of striped groups, some of which few numbers divide."""
 
 
 def maker_of(zone: str = "", **counts: int) -> PlanMaker:
@@ -41,132 +27,7 @@ def names_of(plan: Plan) -> list[list[str]]:
     return [[m.id for m in group] for group in plan.groups]
 
 
-# --- stripes --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", range(1, STAR_MAX + 1))
-def test_in_a_star_every_machine_is_a_stripe(size: int) -> None:
-    assert stripes_of(size, FANOUT) == size
-
-
-def test_large_groups_have_about_as_many_stripes_as_the_fan_out() -> None:
-    for size in range(STAR_MAX + 1, 3000):
-        assert abs(stripes_of(size, FANOUT) - FANOUT) <= FANOUT_SPREAD
-        assert stripes_of(size, FANOUT) <= ENTRIES_MAX
-    assert [stripes_of(size, FANOUT) for size in (25, 40, 60, 100, 1000)] == [8, 8, 6, 9, 8]
-
-
-def test_no_fan_out_a_plan_may_name_has_more_stripes_than_machines_or_too_few_for_a_tree() -> None:
-    for fanout in FANOUTS:
-        for size in range(STAR_MAX + 1, 300):
-            assert 3 <= stripes_of(size, fanout) < size
-
-
-def walk(size: int, stripe: int, extra: int, fanout: int = FANOUT) -> Counter[int]:
-    """How often each place gets a chunk of a stripe, its entry's own included."""
-    stripes = stripes_of(size, fanout)
-    inner = size // stripes * stripes
-    got = Counter({stripe: 1})
-    passing = [stripe]
-    while passing:
-        places = branch(passing.pop(), size, stripes, extra)
-        got.update(places)
-        passing += [p for p in places if p < inner and p % stripes == stripe]
-        assert len(passing) <= size
-    return got
-
-
-@pytest.mark.parametrize("extra", [0, 1, 2])
-@pytest.mark.parametrize("size", LARGE)
-def test_each_stripe_is_a_tree_over_the_whole_group(size: int, extra: int) -> None:
-    for stripe in range(stripes_of(size, FANOUT)):
-        assert walk(size, stripe, extra) == Counter(range(size))
-
-
-@given(st.integers(STAR_MAX + 1, 400), st.sampled_from(FANOUTS), st.integers(0, 2), st.data())
-def test_each_stripe_is_a_tree_whatever_the_fan_out(
-    size: int, fanout: int, extra: int, data: st.DataObject
-) -> None:
-    stripe = data.draw(st.integers(0, stripes_of(size, fanout) - 1))
-    assert walk(size, stripe, extra, fanout) == Counter(range(size))
-
-
-@pytest.mark.parametrize("extra", [0, 1, 2])
-@pytest.mark.parametrize("size", LARGE)
-def test_no_uplink_carries_much_more_than_one_copy(size: int, extra: int) -> None:
-    """Of a stripe's chunks; a machine is an inner node of one stripe only. One copy more of every
-    `stripes`-th chunk is what cannot be divided; two would be a bottleneck."""
-    stripes = stripes_of(size, FANOUT)
-    for place in range(size):
-        copies = len(branch(place, size, stripes, extra)) + (extra if place < stripes else 0)
-        assert copies <= stripes + (extra > 0 or size % stripes > 1)
-
-
-def test_no_size_of_one_group_makes_a_bottleneck() -> None:
-    """The quickest spread is that of the busiest uplink: 1439 machines in 4 stripes would leave
-    some of them five copies of every fourth chunk."""
-    for size in range(STAR_MAX + 1, 3000):
-        stripes = stripes_of(size, FANOUT)
-        busiest = -(-(size - 1) // (size // stripes))
-        assert busiest <= 1.1 * stripes, size
-
-
-def test_what_a_division_leaves_over_passes_nothing_on() -> None:
-    """65 places in 8 stripes: 64 is on its own, and a leaf of all."""
-    assert branch(64, 65, 8, 0) == []
-    reached = [place for number in range(0, 64, 8) for place in branch(number, 65, 8, 0)]
-    assert sorted(reached) == list(range(1, 65))
-
-
-# --- the star -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", range(1, 40))
-def test_a_ring_is_everybody_else_once(size: int) -> None:
-    for place in range(size):
-        assert sorted(ring(place, size)) == sorted(set(range(size)) - {place})
-
-
-@pytest.mark.parametrize("size", [3, 5, 9, 15, 23])
-def test_at_any_moment_all_owners_of_an_odd_star_send_to_different_mates(size: int) -> None:
-    """The origin gives to place t at time t; at its k-th mate an owner is at time place + k."""
-    orders = [ring(place, size) for place in range(size)]
-    for moment in range(size):
-        sending = [place for place in range(size) if place != moment]
-        mates = [orders[place][(moment - place) % size - 1] for place in sending]
-        assert sorted(mates) == sorted(set(range(size)) - {moment})
-
-
-@pytest.mark.parametrize("size", [2, 4, 8, 16, 24])
-def test_in_an_even_star_no_more_than_two_send_to_the_same_mate(size: int) -> None:
-    orders = [ring(place, size) for place in range(size)]
-    for moment in range(size):
-        sending = [place for place in range(size) if place != moment]
-        mates = Counter(orders[place][(moment - place) % size - 1] for place in sending)
-        assert max(mates.values()) <= 2
-
-
-# --- groups ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", range(1, 40))
-def test_every_group_but_the_first_is_below_exactly_one(count: int) -> None:
-    below = [number for group in range(count) for number in groups_below(group, count)]
-    assert sorted(below) == list(range(1, count))
-    assert all(number > group for group in range(count) for number in groups_below(group, count))
-
-
-def test_a_few_groups_are_a_chain_and_more_a_binary_tree_below_the_first() -> None:
-    assert [groups_below(group, CHAIN_MAX) for group in range(4)] == [[1], [2], [3], []]
-    assert [groups_below(group, 7) for group in range(7)] == [
-        [1],
-        [2, 3],
-        [4, 5],
-        [6],
-        [],
-        [],
-        [],
-    ]
+# --- groups --------------------------------------------------------------------------------------
 
 
 def test_a_zone_is_a_group_and_small_zones_share_one() -> None:
@@ -205,10 +66,11 @@ def test_versions_grow_and_changes_are_told() -> None:
     maker = maker_of(a=2)
     assert maker.changed
     assert maker.make(1).version == 1
-    assert not maker.changed
+    changes = [maker.changed]
     maker.add(member("a0"), "a")
     assert not maker.remove(PeerId("stranger"))
-    assert not maker.changed, "nothing new"
+    changes.append(maker.changed)
+    assert changes == [False, False], "nothing new"
     assert maker.remove(PeerId("a0"))
     assert maker.changed
     assert maker.make(1).version == 2
@@ -255,18 +117,103 @@ def test_a_star_closes_its_ranks() -> None:
     assert names_of(maker.make(1)) == [[f"a{n}" for n in range(10) if n != 3]]
 
 
-@given(st.integers(STAR_MAX + 1, 150), st.data())
-def test_one_machine_that_dies_changes_the_place_of_at_most_one_other(
+# --- places ---------------------------------------------------------------------------------------
+
+
+striped = st.integers(STAR_MAX + 1, 150)
+
+
+@given(striped, st.data())
+def test_a_machine_that_dies_leaves_its_place_empty_and_nobody_else_moves(
     count: int, data: st.DataObject
 ) -> None:
     """Nobody else's trees change, so connections are kept."""
     maker = maker_of(a=count)
-    before = names_of(maker.make(1))[0]
-    maker.remove(PeerId(before[data.draw(st.integers(0, count - 1))]))
-    after = names_of(maker.make(1))[0]
-    moved = [name for place, name in enumerate(after) if name and before[place] != name]
-    assert len(after) == len(before) or len(after) <= STAR_MAX
-    assert len(moved) <= 1 or len(after) <= STAR_MAX
+    names = names_of(maker.make(1))[0]
+    victim = data.draw(st.integers(ENTRIES_MAX, count - 1))
+    maker.remove(PeerId(names[victim]))
+    names[victim] = ""
+    assert names_of(maker.make(1)) == [names]
+
+
+@given(striped, st.integers(0, ENTRIES_MAX - 1))
+def test_the_last_machine_takes_the_place_of_an_entry_that_dies(count: int, entry: int) -> None:
+    maker = maker_of(a=count)
+    names = names_of(maker.make(1))[0]
+    maker.remove(PeerId(names[entry]))
+    names[entry], names[-1] = names[-1], ""
+    assert names_of(maker.make(1)) == [names]
+
+
+@given(striped, st.data())
+def test_who_comes_takes_the_place_of_who_went(count: int, data: st.DataObject) -> None:
+    maker = maker_of(a=count)
+    names = names_of(maker.make(1))[0]
+    victim = data.draw(st.integers(0, count - 1))
+    maker.remove(PeerId(names[victim]))
+    maker.add(member("new"), "a")
+    names[victim] = "new"
+    assert names_of(maker.make(1)) == [names]
+
+
+@given(st.integers(60, 150))
+def test_a_group_is_laid_out_anew_when_too_many_of_it_are_gone(count: int) -> None:
+    """Not before: everybody's trees change."""
+    maker = maker_of(a=count)
+    maker.make(1)
+    few = int(HOLES_RATIO * count)
+    victims = range(ENTRIES_MAX, 4 * few + ENTRIES_MAX + 1, 4)
+    for victim in victims[:few]:
+        maker.remove(PeerId(f"a{victim}"))
+    assert names_of(maker.make(1))[0] == [
+        "" if n in victims[:few] else f"a{n}" for n in range(count)
+    ]
+    maker.remove(PeerId(f"a{victims[few]}"))
+    assert names_of(maker.make(1))[0] == [f"a{n}" for n in range(count) if n not in victims]
+
+
+@given(striped)
+def test_a_group_that_grows_has_places_for_those_who_come_next(count: int) -> None:
+    maker = maker_of(a=count)
+    names = names_of(maker.make(1))[0]
+    assert "" not in names, "it has not grown yet"
+    maker.add(member("next"), "a")
+    more = int(GROWTH_RATIO * (count + 1))
+    grown = names_of(maker.make(1))[0]
+    assert grown == [*names, "next", *[""] * more]
+    for number in range(more):
+        maker.add(member(f"b{number}"), "a")
+        later = names_of(maker.make(1))[0]
+        assert len(later) == len(grown), "nobody's trees change"
+        assert later[: count + 1] == grown[: count + 1]
+        assert later.count("") == more - number - 1
+
+
+def test_a_star_that_grows_into_stripes_has_places_for_the_next_and_a_star_none() -> None:
+    maker = maker_of(a=STAR_MAX - 2)
+    maker.make(1)
+    for number in range(2):
+        maker.add(member(f"b{number}"), "a")
+    assert len(names_of(maker.make(1))[0]) == STAR_MAX
+    maker.add(member("c0"), "a")
+    assert names_of(maker.make(1))[0][STAR_MAX:] == ["c0", "", ""]
+
+
+def test_a_group_that_shrinks_to_a_star_has_no_empty_place() -> None:
+    """A ring leaves nobody out."""
+    maker = maker_of(a=STAR_MAX + 6)
+    for victim in range(10):
+        maker.make(1)
+        maker.remove(PeerId(f"a{victim * 2}"))
+    names = names_of(maker.make(1))[0]
+    assert len(names) == STAR_MAX - 4 and "" not in names
+
+
+def test_what_a_small_zone_lost_leaves_no_empty_place_in_the_shared_group() -> None:
+    maker = maker_of(h=30, a=GROUP_MIN)
+    maker.make(1)
+    maker.remove(PeerId("a3"))
+    assert names_of(maker.make(1))[1] == [f"a{n}" for n in range(GROUP_MIN) if n != 3]
 
 
 @given(st.integers(STAR_MAX + 1, 120), st.lists(st.integers(0, 119), max_size=60))

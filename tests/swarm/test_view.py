@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strew.messages import PeerId, Plan, PlanMember
-from strew.swarm.layout import FANOUT, FANOUTS, STAR_MAX, stripes_of
+from strew.swarm.layout import (
+    FANOUT,
+    FANOUTS,
+    STAR_MAX,
+    deal,
+    depth,
+    groups_below,
+    layout,
+    stripes_of,
+)
 from strew.swarm.plan import GROUP_MIN
 from strew.swarm.view import ACQUAINTANCES_MAX, TELLING_STRIPES, TOLD_MAX, PushView
 from tests.swarm.board import plan
@@ -71,7 +80,9 @@ def course(
         one = passing.pop()
         for peer, owns in views[one].targets(index, there_but(gone)):
             sends.append((one, str(peer)))
-            if owns and peer not in gone:
+            if not owns:
+                assert not views[peer].is_inner(index), "a leaf"
+            elif peer not in gone:
                 passing.append(str(peer))
         assert len(sends) <= 2 * len(views)
     return sends
@@ -170,6 +181,127 @@ def test_an_empty_place_is_passed_over_like_a_machine_that_is_gone() -> None:
         assert reached(course(views, index)) == Counter(everybody(of))
 
 
+def holed(sizes: Sequence[int], holes: Collection[int]) -> Plan:
+    """The origin's plan of groups whose places with these numbers are empty, but no entry's."""
+    groups: list[list[str]] = []
+    for group, size in enumerate(sizes):
+        extra = len(groups_below(group, len(sizes)))
+        entries = stripes_of(size, FANOUT, extra)
+        groups.append(
+            [f"{chr(97 + group)}{n}" if n < entries or n not in holes else "" for n in range(size)]
+        )
+    return plan(*groups)
+
+
+@given(
+    st.lists(st.sampled_from([8, 24, 25, 40, 61, 100]), min_size=1, max_size=6),
+    st.sets(st.integers(0, 99), max_size=25),
+    st.integers(0, len(LENGTHS) - 1),
+)
+def test_wherever_places_are_empty_every_machine_gets_every_chunk_exactly_once(
+    sizes: list[int], holes: set[int], index: int
+) -> None:
+    of = holed(sizes, holes)
+    assert reached(course(views_of(of), index)) == Counter(everybody(of))
+
+
+@given(st.sets(st.integers(0, 99), max_size=12), st.data())
+def test_a_machine_that_goes_beside_empty_places_hides_a_chunk_from_nobody(
+    holes: set[int], data: st.DataObject
+) -> None:
+    """An inner node; without the entry of its stripe nobody gets a chunk by the plan."""
+    of = holed([100], holes)
+    entries = stripes_of(100, FANOUT)
+    gone = data.draw(st.sampled_from(everybody(of)[entries:]))
+    views = views_of(of)
+    for index in range(entries):
+        assert reached(course(views, index, [gone])) | Counter([gone]) == Counter(everybody(of))
+
+
+# --- which chunks ---------------------------------------------------------------------------------
+
+
+def test_a_machine_passes_all_chunks_on_to_the_same_ones() -> None:
+    """Whichever stripe they are of: whether it is to pass a chunk on is not asked here."""
+    view = view_of(crowd(100), "a12")
+    first = view.targets(0, there_but(()))
+    assert first
+    assert all(view.targets(index, there_but(())) == first for index in range(len(LENGTHS)))
+
+
+def test_a_chunk_goes_to_the_entry_of_its_stripe_in_each_group_below() -> None:
+    """Groups have different numbers of stripes, so each deals the chunks in its own way."""
+    of = crowd(100, 12)
+    entry, views = view_of(of, "a0"), views_of(of)
+    below = [entry.targets(index, there_but(()))[0] for index in range(len(LENGTHS))]
+    assert below == [(f"b{views['b5'].stripe_of(index)}", True) for index in range(len(LENGTHS))]
+    assert len(set(below)) == 12
+
+
+def test_chunks_are_dealt_by_their_lengths() -> None:
+    """Every other chunk is long: dealt in turn, half of eight stripes would carry all of them."""
+    lengths = [1000, 9000] * 100
+    view = PushView(PeerId("origin"), lengths)
+    assert view.adopt(crowd(40)) and view.entries == 8
+    carried = Counter(dict.fromkeys(range(8), 0))
+    for index, length_bytes in enumerate(lengths):
+        carried[view.stripe_of(index)] += length_bytes
+    assert max(carried.values()) - min(carried.values()) <= 9000
+
+
+def test_a_stripe_whose_machines_send_more_copies_gets_fewer_chunks() -> None:
+    """The origin deals by the weights it says, and its group the same way."""
+    of = holed([100], {9, 18, 27, 36, 45})
+    views = views_of(of)
+    origin = views["origin"]
+    found = layout(bytes(bool(m.id) for m in of.groups[0]), 9, 0)
+    assert origin.weights == found.weights and len(set(origin.weights)) > 1
+    stripes = list(deal(tuple(LENGTHS), found.weights))
+    for view in (origin, views["a0"], views["a99"]):
+        assert [view.stripe_of(index) for index in range(len(LENGTHS))] == stripes
+    assert stripes.count(0) < stripes.count(1), "stripe 0 lost five of its machines"
+
+
+@pytest.mark.parametrize("sizes", [[10], [24], [30], [100]])
+def test_each_chunk_has_exactly_one_entry_that_is_its_inner_node(sizes: list[int]) -> None:
+    """In a star, too: who owns a chunk passes it to all others."""
+    of = crowd(*sizes)
+    entries = [view_of(of, f"a{n}") for n in range(stripes_of(sizes[0], FANOUT))]
+    for index in range(len(LENGTHS)):
+        assert sum(view.is_inner(index) for view in entries) == 1
+
+
+def test_who_is_left_over_by_the_division_is_no_inner_node() -> None:
+    """65 places in 8 stripes: the last is a leaf of all."""
+    view = view_of(crowd(65), "a64")
+    assert not any(view.is_inner(index) for index in range(len(LENGTHS)))
+    assert view.targets(0, there_but(())) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "stripes", "lag"),
+    [
+        pytest.param("a3", 24, 24, id="in a star one machine after the other gets its first"),
+        pytest.param("b3", 10, 10 * depth(100, 10) + 10, id="below a group, and down a tree"),
+        pytest.param("c3", 10, 10 + 2 * 10, id="below two groups"),
+    ],
+)
+def test_a_course_says_how_chunks_come_by_the_plan(name: str, stripes: int, lag: int) -> None:
+    view = view_of(crowd(24, 100, 10), name)
+    stripe_of, count, chunks, inner_of = view.course()
+    assert [stripe_of[index] for index in range(len(LENGTHS))] == [
+        view.stripe_of(index) for index in range(len(LENGTHS))
+    ]
+    assert (count, chunks) == (stripes, lag)
+    inner = [index for index in range(len(LENGTHS)) if view.is_inner(index)]
+    assert inner and inner_of == sum(1 << index for index in inner)
+
+
+def test_a_course_of_an_origin_is_that_of_its_group_and_names_no_chunk_to_pass_on() -> None:
+    _, stripes, lag, inner_of = view_of(crowd(100), "origin").course()
+    assert (stripes, lag, inner_of) == (9, 9 * depth(100, 9), 0)
+
+
 # --- whom to know ---------------------------------------------------------------------------------
 
 
@@ -253,6 +385,17 @@ def test_one_death_hides_the_plan_from_nobody(sizes: list[int]) -> None:
         assert set(told(of, gone)) >= set(everybody(of)) - {gone}
 
 
+@given(
+    st.lists(st.sampled_from([8, 24, 30, 100]), min_size=1, max_size=5),
+    st.sets(st.integers(0, 99), max_size=25),
+)
+def test_wherever_places_are_empty_everybody_hears_of_the_plan(
+    sizes: list[int], holes: set[int]
+) -> None:
+    of = holed(sizes, holes)
+    assert set(told(of)) == set(everybody(of))
+
+
 @pytest.mark.parametrize("sizes", ZONES)
 def test_who_tells_somebody_knows_it(sizes: list[int]) -> None:
     of = crowd(*sizes)
@@ -288,6 +431,7 @@ def test_a_plan_that_was_forgotten_may_come_again() -> None:
     view.adopt(plan("ma", version=2))
     view.forget()
     assert view.alone and view.targets(0, there_but(())) == [] and view.telling() == []
+    assert not view.is_inner(0) and view.plan is None and view.version == 0
     assert view.adopt(plan("ma", version=1))
 
 
@@ -338,7 +482,8 @@ def test_without_a_plan_everybody_is_a_fellow_and_nobody_a_target() -> None:
     view = PushView(PeerId("m"), LENGTHS)
     assert view.alone and view.fellows(PeerId("a"), PeerId("b"))
     assert view.entry(0) is None and view.entries == 0
-    assert view.targets(0, there_but(())) == []
+    assert view.targets(0, there_but(())) == [] and not view.is_inner(0)
+    assert view.weights == ()
     assert view.acquaintances() == () and view.telling() == []
 
 
@@ -353,3 +498,18 @@ def test_only_machines_of_the_first_group_are_fellows() -> None:
     assert view.fellows(PeerId("a0"), PeerId("a7"))
     assert not view.fellows(PeerId("a0"), PeerId("b0"))
     assert not view.fellows(PeerId("stranger"), PeerId("a0"))
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        ["mabb"],
+        ["ma", "bm"],
+        [["m", "", "a"]],
+        [["", *(f"n{n}" for n in range(28)), "m"]],
+        [["m", "x"], ["", *(f"n{n}" for n in range(29))]],
+    ],
+    ids=["twice in a group", "in two groups", "hole in a star", "no entry", "none below"],
+)
+def test_a_plan_in_which_chunks_could_go_in_circles_is_refused(groups: list[list[str]]) -> None:
+    assert not PushView(PeerId("m"), LENGTHS).adopt(plan(*groups))

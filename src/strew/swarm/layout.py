@@ -93,9 +93,10 @@ def groups_above(group: int, count: int) -> int:
 
 def depth(size: int, stripes: int) -> int:
     """In how many hops a chunk comes from a stripe's entry to everybody."""
-    hops, reached = 0, 1
+    hops, last, reached = 0, 1, 1
     while reached < size:
-        reached += reached * stripes
+        last *= stripes
+        reached += last
         hops += 1
     return max(1, hops)
 

@@ -56,6 +56,7 @@ class _Zone:
     def add(self, member: PlanMember) -> None:
         if self.holes:
             self.places[self.holes.pop()] = member
+            self._gone = max(0, self._gone - 1)
         else:
             self.places.append(member)
 

@@ -58,7 +58,7 @@ class PushView:
 
     def adopt(self, plan: Plan) -> bool:
         """Take a newer plan; False if it is older (of the same origin) or not about this node."""
-        if not plan.groups or not all(plan.groups) or plan.fanout not in FANOUTS:
+        if not _well_formed(plan):
             return False  # no origin makes that
         if self._plan and self._plan.origin == plan.origin and plan.version <= self.version:
             return False
@@ -259,6 +259,22 @@ class PushView:
         if plan.place < 0:
             return tuple(m for m in plan.groups[0][: self._stripes] if m.id)
         return self._known
+
+
+def _well_formed(plan: Plan) -> bool:
+    """Whether an origin can have made it: nobody stands at two places, and a place is empty only in
+    a striped group and is no entry's. Others would have chunks go in circles."""
+    if not plan.groups or not all(plan.groups) or plan.fanout not in FANOUTS:
+        return False
+    there = [member.id for members in plan.groups for member in members if member.id]
+    if len(set(there)) < len(there):
+        return False
+    for group, members in enumerate(plan.groups):
+        extra = len(groups_below(group, len(plan.groups)))
+        entries = members[: stripes_of(len(members), plan.fanout, extra)]
+        if not all(member.id for member in entries):
+            return False
+    return True
 
 
 def _names(plan: Plan, me: PeerId) -> bool:
