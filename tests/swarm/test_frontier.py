@@ -57,8 +57,8 @@ def test_a_chunk_to_be_passed_on_is_missed_sooner() -> None:
     inner_of = sum(1 << index for index in range(0, CHUNKS, STRIPES))
     one = frontier(inner_of)
     come_to(one, 400)
-    soon = 400 - int(INNER_RATIO * BEHIND) - STRIPES
-    assert soon % STRIPES == 0
+    missed = 400 - int(INNER_RATIO * BEHIND)
+    soon = missed - missed % STRIPES - STRIPES
     assert not young(one, soon) and young(one, soon + 1)
 
 

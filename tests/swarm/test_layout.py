@@ -313,10 +313,6 @@ def test_what_an_empty_place_would_send_to_is_sent_to_by_others_once() -> None:
     assert all(not found.branches[hole] for hole in (9, 17, 40, 41, 60))
 
 
-def test_a_plan_of_empty_entries_breaks_nothing() -> None:
-    assert layout(b"\0" + b"\1" * 29, 6, 0).branches[0] == []
-
-
 # --- hops -----------------------------------------------------------------------------------------
 
 

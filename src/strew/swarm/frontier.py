@@ -16,8 +16,9 @@ LAG_RATIO = 4
 """How far behind the others a stripe may be before its chunks are missed, in what a chunk usually
 takes from the origin to the last machine of its stripe."""
 
-LAG_SPARE = 8
-"""... and so many chunks more."""
+LAG_SPARE = 32
+"""... and so many chunks more: busy processors delay single chunks (8 nodes on 2 cores, 32 MiB in
+1.3 s: with 8 spare ones 2.5 % of the bytes came twice, with 32 0.9 %)."""
 
 INNER_RATIO = 0.25
 """Of that, for a chunk that this node is to pass on: a hole at an inner node is one at all those

@@ -177,7 +177,7 @@ def layout(present: bytes, stripes: int, extra: int) -> Layout:
         for left in orphans:
             behind = min((each for each in left if each in nodes), default=size)
             heirs = [place for place in nodes if place < behind and present[place]]
-            for each in left if heirs else ():  # an entry is there, unless a liar made the plan
+            for each in left:
                 heir = min(heirs, key=lambda place: len(branches[place]))
                 branches[heir].append(each)
         busiest = max(len(branches[place]) + extra * (place < stripes) for place in nodes)

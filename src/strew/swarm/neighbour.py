@@ -14,14 +14,9 @@ RECENT_SENDS = 6
 """A receiver is slow when it took most of so many chunks slowly: chance delays some of them, a thin
 link nearly all (the first may be the kernel's, which takes it at once)."""
 
-SKIP_FIRST_S, SKIP_S = 0.5, 8.0
-"""A receiver whose socket stays full is left to layer 2 for this long: the first time, when it may
-be an accident, and at most."""
-
-SKIPS_MAX = 4
-"""Doublings from the first to the longest."""
-
-assert SKIP_FIRST_S * 2**SKIPS_MAX == SKIP_S
+SKIP_FIRST_S, SKIPS_MAX = 0.5, 4
+"""A receiver whose socket stays full is left to layer 2 for this long the first time, when it may
+be an accident, and then so many times twice as long: 8 s at most."""
 
 BAD_CHUNKS_MAX = 2
 """A sender is dropped at its second chunk whose digest fails (SECURITY.md: 2 per ban period)."""
@@ -134,11 +129,9 @@ class Neighbour:
 
     def skip(self, now: float) -> None:
         """Leave it to layer 2 for a while, for longer each time in a row."""
-        self.skips = (
-            0 if now > self.skipped_until_s + SKIP_FIRST_S * 2**self.skips else self.skips + 1
-        )
-        self.skips = min(self.skips, SKIPS_MAX)
-        self.skipped_until_s = now + min(SKIP_FIRST_S * 2**self.skips, SKIP_S)
+        calm = now > self.skipped_until_s + SKIP_FIRST_S * 2**self.skips
+        self.skips = 0 if calm else min(self.skips + 1, SKIPS_MAX)
+        self.skipped_until_s = now + SKIP_FIRST_S * 2**self.skips
 
     def sent(self, length_bytes: int, seconds: float, *, pushed: bool) -> None:
         """Count a chunk that left for this neighbour. How quickly one is sent depends on how many

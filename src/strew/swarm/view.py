@@ -97,7 +97,7 @@ class PushView:
             for group in self._below:
                 below = plan.groups[group]
                 known += below[: _layout_of(plan, group).stripes]
-        self._known = tuple([member for member in known if member.id][:ACQUAINTANCES_MAX])
+        self._known = tuple(known[:ACQUAINTANCES_MAX])
         self._met = {member.id for member in self._known}
 
     def _sent_to(self, found: Layout, place: int) -> list[tuple[PlanMember, bool]]:
@@ -201,7 +201,9 @@ class PushView:
         size = len(plan.groups[max(plan.group, 0)])
         lag = size if self._stripes == size else self._stripes * depth(size, self._stripes)
         lag += self._stripes * groups_above(max(plan.group, 0), len(plan.groups))
-        inner_of = sum(1 << index for index in range(len(self._lengths)) if self.is_inner(index))
+        inner_of = 0
+        if not self.alone:  # in one star nobody stands behind anybody
+            inner_of = sum(1 << i for i in range(len(self._lengths)) if self.is_inner(i))
         return self._stripe_of, self._stripes, lag, inner_of
 
     @property
@@ -257,7 +259,7 @@ class PushView:
         if plan is None:
             return ()
         if plan.place < 0:
-            return tuple(m for m in plan.groups[0][: self._stripes] if m.id)
+            return tuple(plan.groups[0][: self._stripes])
         return self._known
 
 
