@@ -263,13 +263,14 @@ def test_a_later_hello_may_have_more_fields() -> None:
 
 slices = st.integers(1, SLICE_BYTES_MAX)
 headers = st.builds(
-    lambda swarm, chunk, offset, size, after, role: ChunkHeader(
+    lambda swarm, chunk, offset, size, after, role, plan: ChunkHeader(
         TYPE_CHUNK,
         swarm,
         chunk,
         offset,
         min(offset + size + after, CHUNK_BYTES_MAX),
         role,
+        plan,
         size,
     ),
     key,
@@ -277,6 +278,7 @@ headers = st.builds(
     st.integers(0, CHUNK_BYTES_MAX - SLICE_BYTES_MAX),
     slices,
     st.integers(0, 1 << 20),
+    st.integers(0, 255),
     st.integers(0, 255),
 )
 
@@ -290,12 +292,12 @@ def test_a_chunk_header_survives_the_round_trip(header: ChunkHeader) -> None:
 
 def test_the_reserved_bytes_of_a_header_are_zero_and_no_reader_minds_them() -> None:
     data = header()
-    assert data[-6:] == bytes(6)
-    assert unpack_chunk_header(data[:-6] + b"future") == unpack_chunk_header(data)
+    assert data[-5:] == bytes(5)
+    assert unpack_chunk_header(data[:-5] + b"later") == unpack_chunk_header(data)
 
 
 def header(**fields: int) -> bytes:
-    plain = ChunkHeader(TYPE_CHUNK, 1, 2, 0, 1000, 0, 1000)
+    plain = ChunkHeader(TYPE_CHUNK, 1, 2, 0, 1000, 0, 0, 1000)
     return pack_chunk_header(plain._replace(**fields))
 
 

@@ -5,7 +5,7 @@ bodies are msgpack arrays, so that a later version may append fields; a type tha
 skipped. A chunk travels in slices on the data connection, each slice with a fixed header:
 
     length u32 · type u8 = 0x40 · swarm u64 · index u32 · offset u32 · total u32 · role u8 ·
-    6 bytes of zeros, reserved        then (length - 28) bytes of payload
+    plan u8 · 5 bytes of zeros, reserved        then (length - 28) bytes of payload
 
 docs/PROTOCOL.md is the prose of this module.
 """
@@ -76,7 +76,7 @@ _NUMBERS = {kind: number for number, kind in _TYPES.items()}
 _DECODERS = {number: msgspec.msgpack.Decoder(kind) for number, kind in _TYPES.items()}
 _ENCODER = msgspec.msgpack.Encoder()
 _FRAME = struct.Struct("!IB")
-_CHUNK = struct.Struct("!IBQIIIB6x")
+_CHUNK = struct.Struct("!IBQIIIBB5x")
 CHUNK_HEADER_BYTES = _CHUNK.size
 _CHUNK_BODY_BYTES = CHUNK_HEADER_BYTES - 4
 
@@ -90,6 +90,7 @@ class ChunkHeader(NamedTuple):
     offset: int
     total: int
     role: int
+    plan: int
     slice_bytes: int
 
 
@@ -169,12 +170,13 @@ def pack_chunk_header(header: ChunkHeader) -> bytes:
         header.offset,
         header.total,
         header.role,
+        header.plan,
     )
 
 
 def unpack_chunk_header(data: bytes | bytearray | memoryview) -> ChunkHeader:
     """Raises ProtocolError for lengths that break a limit or contradict one another."""
-    length, kind, swarm, index, offset, total, role = _CHUNK.unpack(data)
+    length, kind, swarm, index, offset, total, role, plan = _CHUNK.unpack(data)
     slice_bytes = length - _CHUNK_BODY_BYTES
     if kind not in (TYPE_CHUNK, TYPE_BREAK):
         raise ProtocolError(f"frame of type {kind} on a data connection; only chunks travel there")
@@ -182,7 +184,7 @@ def unpack_chunk_header(data: bytes | bytearray | memoryview) -> ChunkHeader:
         raise ProtocolError(f"chunk slice of {slice_bytes} bytes of {total}; over the limit")
     if offset + slice_bytes > total or (kind == TYPE_CHUNK) != (slice_bytes > 0):
         raise ProtocolError(f"chunk slice at {offset} of {slice_bytes} bytes; chunk has {total}")
-    return ChunkHeader(kind, swarm, index, offset, total, role, slice_bytes)
+    return ChunkHeader(kind, swarm, index, offset, total, role, plan, slice_bytes)
 
 
 class FrameReader:

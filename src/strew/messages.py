@@ -196,12 +196,15 @@ class MessageReceived(Event, frozen=True, gc=False):
 
 
 class ChunkArriving(Event, frozen=True, gc=False):
-    """A chunk's header came in; answered in the same call by `Discard` if it is not wanted."""
+    """A chunk's header came in; answered in the same call by `Discard` if it is not wanted.
+
+    `plan` is the tag of the plan by which a pushed chunk goes down, 0 if of none."""
 
     peer: PeerId
     swarm: int
     index: int
     role: int
+    plan: int = 0
 
 
 class ChunkStored(Event, frozen=True, gc=False):
@@ -293,12 +296,15 @@ class Send(Action, frozen=True, gc=False):
 
 
 class SendChunk(Action, frozen=True, gc=False):
-    """Send a chunk on the peer's data connection, after those already waiting there."""
+    """Send a chunk on the peer's data connection, after those already waiting there.
+
+    `plan` is the tag of the plan by which it is pushed, 0 if by none."""
 
     peer: PeerId
     swarm: int
     index: int
     role: int
+    plan: int = 0
 
 
 class CancelSend(Action, frozen=True, gc=False):

@@ -5,6 +5,7 @@ import pytest
 
 from strew.announce.protocol import (
     CONTROL_BODY_BYTES_MAX,
+    HANDOUT_BYTES_MAX,
     HOLDINGS_MAX,
     PEERS_MAX,
     PUBLICATIONS_MAX,
@@ -104,7 +105,7 @@ def test_the_largest_messages_fit_a_control_body() -> None:
         publications=tuple(publication("a" * 120, n) for n in range(PUBLICATIONS_MAX)),
         manifests={artifact_id(str(n)): bytes(16 << 10) for n in range(16)},
     )
-    assert len(encode(handout)) < CONTROL_BODY_BYTES_MAX
+    assert len(encode(handout)) < HANDOUT_BYTES_MAX
 
 
 def test_complete_means_every_chunk_and_seeding() -> None:

@@ -215,15 +215,15 @@ class Board:
     def complains(self, name: str, index: int) -> list[str]:
         return self.hears(name, BadChunk(KEY, index))
 
-    def begins(self, name: str, index: int, role: Role = Role.SERVED) -> list[str]:
-        return self.play(ChunkArriving(PeerId(name), KEY, index, role))
+    def begins(self, name: str, index: int, role: Role = Role.SERVED, plan: int = 0) -> list[str]:
+        return self.play(ChunkArriving(PeerId(name), KEY, index, role, plan))
 
     def stores(self, name: str, index: int) -> list[str]:
         return self.play(ChunkStored(PeerId(name), KEY, index))
 
-    def brings(self, name: str, index: int, role: Role = Role.SERVED) -> list[str]:
-        """A chunk's header comes, and all of it at once."""
-        begun = self.begins(name, index, role)
+    def brings(self, name: str, index: int, role: Role = Role.SERVED, plan: int = 0) -> list[str]:
+        """A chunk's header comes, and all of it at once. `plan` is its tag."""
+        begun = self.begins(name, index, role, plan)
         assert f"discard {name} {index}" not in begun
         return begun + self.stores(name, index)
 

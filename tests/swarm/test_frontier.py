@@ -84,10 +84,19 @@ def test_once_others_have_all_nothing_is_on_its_way() -> None:
     assert one.young == 0
 
 
-def test_a_new_plan_is_a_new_course() -> None:
+def test_a_new_plan_goes_on_from_where_pushing_was() -> None:
     one = frontier()
     come_to(one, 400)
+    before = one.young
     one.planned((), 1, LAG, 0)
-    assert young(one, 0)
+    assert one.young == before
     one.pushed(700)
     assert not young(one, 700 - BEHIND - 1)
+
+
+def test_pushing_ends_when_most_stripes_came_to_their_last_chunk() -> None:
+    one = frontier()
+    come_to(one, CHUNKS - 2 * STRIPES)
+    assert not one.ends
+    come_to(one, CHUNKS - STRIPES, but=1)
+    assert one.ends

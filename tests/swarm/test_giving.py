@@ -17,7 +17,7 @@ from strew.swarm.giving import (
     UNSEEN_MAX,
     WITHHELD_S,
 )
-from strew.swarm.planning import PLAN_PERIOD_S
+from strew.swarm.planning import PLAN_PERIOD_S, SETTLE_S
 from strew.swarm.swarm import TICK_S
 from tests.swarm.board import ALL, Board
 
@@ -396,7 +396,7 @@ def test_what_is_left_is_dealt_out_anew_by_a_new_plan() -> None:
         lines = [new for owner, chunk in given(lines) for new in board.sent(owner, chunk)]
         before += given(lines)
     board.names("d")
-    board.wait(2 * PLAN_PERIOD_S)
+    board.wait(2 * PLAN_PERIOD_S + SETTLE_S)
     lines = board.joins("d")
     for owner, chunk in before:
         lines += board.passed(owner, chunk)

@@ -14,6 +14,7 @@ from strew.swarm.planning import (
     LEFT_OUT_RATIO,
     LOOK_EVERY_S,
     PLAN_PERIOD_S,
+    SETTLE_S,
     UNFIT_MAX,
     UNFIT_WITNESSES,
 )
@@ -109,6 +110,18 @@ def test_the_slow_are_left_out_of_the_next_plan_and_do_not_come_back() -> None:
     assert found is not None
     assert "a9" not in {m.id for m in found.groups[0]}
     assert len([m for m in found.groups[0] if m.id]) == len(CROWD) - 1
+
+
+def test_a_new_plan_is_told_at_once_and_given_by_once_it_settled() -> None:
+    board = origin_of(*CROWD, chunks=1000)
+    board.hears("a0", Unfit(KEY, ["a0"]))
+    until(board, lambda: version(board) == 2, 2 * PLAN_PERIOD_S)
+    view = board.swarm._push.view
+    assert not view.settled and view.entry(0) == "a0"
+    board.wait(SETTLE_S * 0.8)
+    assert not view.settled
+    board.wait(SETTLE_S)
+    assert view.settled and view.entry(0) != "a0"
 
 
 def test_few_witnesses_may_be_mistaken() -> None:

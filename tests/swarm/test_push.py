@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from strew.messages import Role
+from strew.messages import PeerId, Role
 from strew.swarm.giving import PIPELINE_MAX
-from strew.swarm.push import AHEAD_MAX, BEHIND_MAX, LOOKAHEAD_MAX, RESTS_MAX, SLOWEST_RATIO
+from strew.swarm.push import (
+    AHEAD_MAX,
+    BEHIND_MAX,
+    EARLY_MAX,
+    LOOKAHEAD_MAX,
+    RESTS_MAX,
+    SLOWEST_RATIO,
+)
 from strew.swarm.state import PUSHING_MAX_S
 from strew.swarm.swarm import TICK_S
+from strew.swarm.view import PushView
 from tests.swarm.board import ALL, Board, plan
 
 
@@ -250,6 +258,47 @@ def test_an_inner_node_passes_what_it_is_to_pass_down_its_branch() -> None:
         board.sent(name, 16)
     other = {name for name, _ in sent_to(board.brings("0", 9, Role.OWNED))}
     assert branch == other, "also a chunk that another entry than its stripe's was given"
+
+
+def tag_of(version: int) -> int:
+    view = PushView(PeerId("m"), [1000] * 100)
+    assert view.adopt(plan(LARGE, version=version))
+    return view.tag
+
+
+def test_a_chunk_that_overtook_its_plan_waits_for_it() -> None:
+    board = inner()
+    assert pushed(board.brings("0", 8, Role.OWNED, tag_of(2))) == []
+    turned = LARGE[::-1]
+    lines = board.hears("o", plan(turned, version=2))
+    alone = PushView(PeerId("m"), [1000] * 100)
+    alone.adopt(plan(turned, version=2))
+    branch = {str(peer) for peer, _ in alone.targets(8, lambda peer: True)} - {"0"}
+    assert {name for name, _ in sent_to(lines)} == branch
+
+
+def test_what_is_on_its_way_ends_it_by_the_plan_it_began_with() -> None:
+    board = inner()
+    branch = {name for name, _ in sent_to(board.brings("0", 8, Role.OWNED, tag_of(1)))}
+    for name in branch:
+        board.sent(name, 8)
+    board.hears("o", plan(LARGE[::-1], version=2))
+    assert {name for name, _ in sent_to(board.brings("0", 16, Role.OWNED, tag_of(1)))} == branch
+
+
+def test_no_more_than_so_many_wait_for_a_plan_that_does_not_come() -> None:
+    board = inner()
+    for index in range(EARLY_MAX):
+        assert pushed(board.brings("0", index, Role.OWNED, tag_of(9))) == []
+    assert {chunk for _, chunk in sent_to(board.brings("0", 90, Role.OWNED, tag_of(9)))} == {0}
+
+
+def test_who_is_behind_with_pushing_serves_nobody_beside() -> None:
+    board = inner()
+    board.joins("late")
+    for index in range(AHEAD_MAX + 3):
+        board.brings("0", 8 * index, Role.OWNED)
+    assert "late: Nack 0" in board.requests("late", 0)
 
 
 def test_a_copy_goes_no_further() -> None:

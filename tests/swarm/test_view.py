@@ -21,7 +21,8 @@ from strew.swarm.layout import (
     stripes_of,
 )
 from strew.swarm.plan import GROUP_MIN
-from strew.swarm.view import ACQUAINTANCES_MAX, TELLING_STRIPES, TOLD_MAX, PushView
+from strew.swarm.standing import ACQUAINTANCES_MAX, TELLING_STRIPES, TOLD_MAX
+from strew.swarm.view import PushView
 from tests.swarm.board import plan
 
 LENGTHS = [1000 + 37 * n % 501 for n in range(200)]
@@ -473,6 +474,92 @@ def test_whatever_plan_is_taken_breaks_nothing(
             view.orphans(there_but(gone))
         view.telling()
         assert len(view.acquaintances()) <= ACQUAINTANCES_MAX
+
+
+# --- from one plan to the next --------------------------------------------------------------------
+
+EARLIER = [f"a{n}" for n in range(40)]
+LATER = EARLIER[::-1]
+
+
+def twice_told(name: str) -> tuple[PushView, int, int]:
+    """A view that was told two plans, and their tags."""
+    view = PushView(PeerId(name), LENGTHS)
+    assert view.adopt(plan(EARLIER, me=name))
+    before = view.tag
+    assert view.adopt(plan(LATER, version=2, me=name))
+    return view, before, view.tag
+
+
+def test_a_chunk_goes_down_by_the_plan_of_its_tag() -> None:
+    for name in EARLIER:
+        view, before, now = twice_told(name)
+        assert before != now and view.knows(before) and view.knows(now)
+        for tag, names, version in ((before, EARLIER, 1), (now, LATER, 2)):
+            alone = view_of(plan(names, version=version, me=name), name)
+            for index in range(16):
+                there = there_but(())
+                assert view.targets(index, there, tag) == alone.targets(index, there)
+                assert view.is_inner(index, tag) == alone.is_inner(index)
+
+
+def test_of_no_tag_or_an_unknown_one_it_goes_by_the_newest() -> None:
+    view, _, now = twice_told("a5")
+    assert view.knows(0) and not view.knows(now + 1)
+    for tag in (0, now + 1):
+        assert view.targets(5, there_but(()), tag) == view.targets(5, there_but(()), now)
+
+
+def test_in_a_star_or_without_a_plan_no_chunk_waits_for_one() -> None:
+    view = PushView(PeerId("m"), LENGTHS)
+    assert view.knows(3)
+    view.adopt(plan("ma"))
+    assert view.knows(77)
+
+
+def test_plans_of_another_origin_are_not_of_one_course() -> None:
+    view = PushView(PeerId("a5"), LENGTHS)
+    view.adopt(plan(EARLIER, me="a5"))
+    before = view.tag
+    view.adopt(plan(LATER, version=2, origin="other", me="a5"))
+    assert not view.knows(before)
+
+
+def test_an_origin_gives_by_the_old_plan_until_the_new_one_settled() -> None:
+    view = PushView(PeerId("origin"), LENGTHS)
+    view.adopt(plan(EARLIER, me="origin"))
+    before = view.tag
+    assert view.settled and view.entry(0) == "a0"
+    view.adopt(plan(LATER, version=2, me="origin"))
+    assert not view.settled and view.entry(0) == "a0" and view.tag == before
+    assert view.version == 2 and {m.id for m in view.acquaintances()} == set(LATER[:8])
+    view.settle()
+    assert view.settled and view.entry(0) == "a39" and view.tag != before
+
+
+def test_one_star_needs_no_time_to_settle() -> None:
+    view = PushView(PeerId("origin"), LENGTHS)
+    view.adopt(plan("ab", me="origin"))
+    view.adopt(plan("abc", version=2, me="origin"))
+    assert view.settled and view.entries == 3
+
+
+def test_a_new_plan_also_travels_over_the_links_of_the_old_one() -> None:
+    for name in EARLIER:
+        first, second = plan(EARLIER, me=name), plan(LATER, version=2, me=name)
+        before, alone = view_of(first, name), view_of(second, name)
+        view, _, _ = twice_told(name)
+        told = dict(view.telling())
+        assert told.keys() == dict(before.telling()).keys() | dict(alone.telling()).keys()
+        assert all(LATER[of.place] == peer and of.version == 2 for peer, of in told.items())
+
+
+def test_each_turn_of_a_tree_begins_with_another_and_a_star_keeps_its_ring() -> None:
+    tree, star = view_of(plan(EARLIER, me="a3"), "a3"), view_of(crowd(7), "a3")
+    there = there_but(())
+    firsts = {tree.targets(3, there, turn=turn)[0] for turn in range(40)}
+    assert firsts == set(tree.targets(3, there))
+    assert all(star.targets(3, there, turn=turn) == star.targets(3, there) for turn in range(9))
 
 
 # --- alone ----------------------------------------------------------------------------------------

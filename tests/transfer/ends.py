@@ -52,7 +52,7 @@ class StoredChunk:
 
 
 def header(index: int, total: int, role: int = 0) -> ChunkHeader:
-    return ChunkHeader(TYPE_CHUNK, SWARM, index, 0, total, role, 0)
+    return ChunkHeader(TYPE_CHUNK, SWARM, index, 0, total, role, 0, 0)
 
 
 class Owner:

@@ -95,12 +95,12 @@ class Reader:
 
 def slice_of(chunk: int, data: bytes, offset: int = 0, total: int | None = None) -> bytes:
     total = len(data) if total is None else total
-    head = ChunkHeader(TYPE_CHUNK, 7, chunk, offset, total, 0, len(data))
+    head = ChunkHeader(TYPE_CHUNK, 7, chunk, offset, total, 0, 0, len(data))
     return pack_chunk_header(head) + data
 
 
 def break_of(chunk: int, total: int) -> bytes:
-    return pack_chunk_header(ChunkHeader(TYPE_BREAK, 7, chunk, 0, total, 0, 0))
+    return pack_chunk_header(ChunkHeader(TYPE_BREAK, 7, chunk, 0, total, 0, 0, 0))
 
 
 @given(st.lists(st.integers(1, 3000), min_size=1, max_size=8), st.integers(1, 4000))

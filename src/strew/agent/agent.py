@@ -274,6 +274,7 @@ class Agent:
             0,
             manifest.lengths[action.index],
             action.role,
+            action.plan,
             0,
         )
         link.send_chunk(header, partial(self.store.reader, manifest.id, action.index))

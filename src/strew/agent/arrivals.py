@@ -64,7 +64,7 @@ class Arrivals:
         if header.total != manifest.lengths[index]:
             link.lose(f"chunk of {header.total} bytes where {manifest.lengths[index]} belong")
             return False
-        event = ChunkArriving(link.peer, header.swarm, index, header.role)
+        event = ChunkArriving(link.peer, header.swarm, index, header.role, header.plan)
         actions = self._agent.node.handle(event, self._agent.now())
         wanted = not any(type(action) is Discard for action in actions)
         if wanted:

@@ -23,7 +23,7 @@ PEERS_PER_REPLY_MAX = 50
 """Peers in one reply to an ordinary node, over all the artifacts it wants."""
 
 PEERS_PER_ORIGIN_REPLY_MAX = 2 * PEERS_MAX
-"""The same for one that published what it asks for; about 240 kB, a quarter of a control body."""
+"""The same for one that published what it asks for; about 2 MB."""
 
 SAMPLE = 3 * NEIGHBOURS
 """Candidates drawn for one choice: three to choose from for each place, so that degrees come out

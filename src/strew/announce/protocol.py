@@ -17,7 +17,10 @@ from strew.messages import PeerId
 HoldingState = Literal["seeding", "fetching", "paused", "failed"]
 
 CONTROL_BODY_BYTES_MAX = 1 << 20
-"""Largest announce or handout. A handout of 1000 peers is about 120 kB."""
+"""Largest request, and largest answer that is no list."""
+
+HANDOUT_BYTES_MAX = 8 << 20
+"""Largest handout. One of 10,000 peers, an origin's, is about 1 MB."""
 
 INLINE_MANIFEST_BYTES_MAX = 16 << 10
 """Largest manifest sent inside a handout: spares a small artifact one round trip, and keeps the
@@ -35,8 +38,9 @@ FOLLOWS_MAX = 64
 PUBLICATIONS_MAX = 256
 """Publications in one handout, about 80 kB; a node that lacks more asks again."""
 
-PEERS_MAX = 1000
-"""Peers of one artifact in one handout: an origin's, who deals to all of the fleet."""
+PEERS_MAX = 10_000
+"""Peers of one artifact in one handout: an origin's, who deals to all of the fleet. As many as a
+push plan can name: whoever is not in the first one has to wait for the next."""
 
 REFERENCE_CHARS_MAX = NAME_MAX_CHARS + 1 + TAG_MAX_CHARS
 PATTERN_CHARS_MAX = REFERENCE_CHARS_MAX

@@ -18,7 +18,7 @@ RETRY_FIRST_S = 0.5
 """Wait after the first failure: a node that was named while it was starting."""
 
 ADDRESSES_MAX = 4096
-"""Addresses known per artifact: an origin's sample of 1000 from several sources."""
+"""Addresses known per artifact: 1000 (strew.node.seeking) from each of several sources."""
 
 BANS_MAX = 4096
 

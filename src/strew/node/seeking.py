@@ -26,6 +26,10 @@ DIALS_MAX = 32
 COURTESY_S = 0.3
 """Of two nodes named to each other the one with the lower id dials; the other waits so long."""
 
+NAMED_MAX = 1000
+"""Peers of one handout that are remembered for dialling. An origin's names all of a fleet, for the
+plan; looking through ten thousand at each dial would cost it more than its payload."""
+
 EXPECTED_DIALS_MAX = 4
 """Peers dialled for an artifact whose manifest is still on its way."""
 
@@ -74,7 +78,7 @@ class Seeker:
         if part.only_sources if part else key not in self._expected:
             return False
         seeding = part is not None and part.swarm.have.complete
-        for peer in peers:
+        for peer in peers[:NAMED_MAX]:
             if peer.id == self._me:
                 continue
             at_once = not seeding and (peer.complete or self._me < peer.id)

@@ -224,7 +224,7 @@ class SimPeer:
         )
 
     def _begins(self, link: Link, action: SendChunk) -> None:
-        event = ChunkArriving(self.id, action.swarm, action.index, action.role)
+        event = ChunkArriving(self.id, action.swarm, action.index, action.role, action.plan)
         begins_s = self.world.now + self.network.latency_s + PROCESS_S / 2
         begins_s += self.network.severed_s(self.host, link.far.host)
         self.world.at(begins_s, link.far.message_came, link.twin, event)

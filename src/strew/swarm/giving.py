@@ -227,7 +227,7 @@ class Giving:
             if so_far < floor:
                 carried[other] = floor
         self.withhold(now, given=True)
-        self._state.send_chunk(owner, index, now, Role.OWNED)
+        self._state.send_chunk(owner, index, now, Role.OWNED, self._view.tag)
 
     def withhold(self, now: float, *, given: bool = False) -> None:
         """Keep out of layer 2 while the giving by a plan goes on: a chunk that is served takes the

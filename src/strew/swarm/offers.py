@@ -132,8 +132,11 @@ class Offers:
         state.unoffered.update(self._open)
         self._open.clear()
 
-    def requested(self, by: Neighbour, index: int, now: float, renew: bool) -> None:
-        """A neighbour asks for a chunk: serve it now, right after the running one, or not."""
+    def requested(
+        self, by: Neighbour, index: int, now: float, *, renew: bool, behind: bool
+    ) -> None:
+        """A neighbour asks for a chunk: serve it now, right after the running one, or not, as when
+        this node is behind with what it is to push."""
         state = self._state
         by.offered = False
         self._open.pop(by.id, None)
@@ -141,7 +144,7 @@ class Offers:
         if not 0 <= index < len(state.lengths) or index not in state.have:
             self._refuse(by, index, now)
             return
-        if by.fit and state.withheld >> index & 1:
+        if behind or (by.fit and state.withheld >> index & 1):
             self._refuse(by, index, now)
             return
         if index in by.sending:

@@ -22,6 +22,13 @@ PLAN_PERIOD_S = 0.3
 MEMBERS_PER_PERIOD = 2000
 """In a fleet this large the period is twice as long: a plan of 10,000 machines is 0.6 MB."""
 
+SETTLE_S = 0.25
+"""The origin gives by the plan before for so long: a new one has to travel, and links to be made
+(simulated, 200 machines: 0.25 s until all had it and were connected). Must be less than a plan's
+period."""
+
+assert SETTLE_S < PLAN_PERIOD_S
+
 LOOK_EVERY_S = 0.25
 """How often a node looks whether those it passes chunks to are there."""
 
@@ -82,14 +89,27 @@ class Planning:
         if maker.version == 0:
             self._publish(now)
         else:
-            self.due_s = now + PLAN_PERIOD_S * (1.0 + len(maker) / MEMBERS_PER_PERIOD)
+            self.due_s = now + PLAN_PERIOD_S * self._patience
+
+    @property
+    def _patience(self) -> float:
+        """How many times longer a large fleet takes than a small one."""
+        return 1.0 + len(self._maker or ()) / MEMBERS_PER_PERIOD
 
     def _publish(self, now: float) -> None:
         assert self._maker is not None
         self.due_s = None
         if self._push.view.adopt(self._maker.make(self._state.key)):
-            self._push.giving.planned(now)
+            if self._push.view.settled:
+                self._push.giving.planned(now)
             self._adopted(now, mutual=False)
+
+    def _settle(self, now: float) -> None:
+        """Give by the newest plan once it has been told."""
+        view = self._push.view
+        if not view.settled and now >= self._planned_s + SETTLE_S * self._patience:
+            view.settle()
+            self._push.giving.planned(now)
 
     # --- everybody -------------------------------------------------------------------------------
 
@@ -105,6 +125,7 @@ class Planning:
         self._reported.clear()
         self._found_slow.clear()
         self._state.frontier.planned(*view.course())
+        self._push.planned(now)
         members = view.acquaintances()
         if members:
             self._state.actions.append(Meet(self._state.key, members, mutual))
@@ -120,6 +141,7 @@ class Planning:
 
     def tick(self, now: float) -> None:
         """Make the plan that is due; see whether those it names are there and keep up."""
+        self._settle(now)
         if self.due_s is not None and now >= self.due_s:
             self._publish(now)
         if self._maker is not None:

@@ -31,6 +31,10 @@ well under `CREDIT_IN_ALL`."""
 
 assert OFFERED_BATCH * 2 < CREDIT_IN_ALL
 
+EARLY_MAX = 64
+"""Chunks that wait for the plan they overtook; before more do, the oldest takes what plan there
+is."""
+
 LOOKAHEAD_MAX = 16
 """Chunks waiting to be passed that are searched for a free receiver; more are served in turn."""
 
@@ -51,14 +55,18 @@ BEHIND_MAX = 6
 class Passing:
     """One chunk on its way from this node to its branch: who still has to be offered it.
 
-    `giver` is whose credit returns then; empty if nobody's."""
+    `giver` is whose credit returns then, empty if nobody's; `plan` is the tag of the plan by which
+    it goes."""
 
-    __slots__ = ("few", "giver", "index", "targets")
+    __slots__ = ("few", "giver", "index", "plan", "targets")
 
-    def __init__(self, index: int, targets: deque[tuple[PeerId, Role]], giver: PeerId) -> None:
+    def __init__(
+        self, index: int, targets: deque[tuple[PeerId, Role]], giver: PeerId, plan: int
+    ) -> None:
         self.index = index
         self.targets = targets
         self.giver = giver
+        self.plan = plan
         self.few = int(len(targets) * SLOWEST_RATIO)
 
 
@@ -77,40 +85,56 @@ class OwnerPush:
         self.giver = PeerId("")
         """Who gave the last chunk to own: the way to the origin."""
         self._offered: dict[PeerId, list[int]] = {}
+        self._early: deque[tuple[PeerId, int, int]] = deque()
+        """What is to be passed on by a plan that was not told yet: giver, chunk, tag."""
 
     # --- what is to be passed on -----------------------------------------------------------------
 
-    def own(self, giver: PeerId, index: int, now: float) -> None:
-        """This node was told to pass on a chunk that it has."""
+    def own(self, giver: PeerId, index: int, plan: int, now: float) -> None:
+        """This node was told to pass on a chunk that it has, by the plan of this tag. One that
+        overtook its plan waits for it."""
         self.giver = giver
-        self._pass_on(giver, index, now)
+        if self.view.knows(plan):
+            self._pass_on(giver, index, plan, now)
+            return
+        self._early.append((giver, index, plan))
+        if len(self._early) > EARLY_MAX:
+            self._pass_on(*self._early.popleft(), now)
 
-    def had(self, giver: PeerId, index: int, now: float) -> None:
+    def had(self, giver: PeerId, index: int, plan: int, now: float) -> None:
         """... one that it had already: those behind it lack it only if it is of another stripe."""
-        if self.view.is_inner(index):
+        if self.view.is_inner(index, plan):
             self.offered_to_all(giver, index)
         else:
-            self.own(giver, index, now)
+            self.own(giver, index, plan, now)
+
+    def planned(self, now: float) -> None:
+        """There is a new plan: chunks that overtook it go down by it."""
+        early, self._early = self._early, deque()
+        for giver, index, plan in early:
+            self.own(giver, index, plan, now)
 
     def fetched(self, index: int, now: float) -> None:
         """A chunk came by layer 2: as an inner node of its stripe this one passes it on. In a star
         nobody waits for it behind this node, and all ask for it themselves."""
         if self.view.is_inner(index) and not self.view.alone:
-            self._pass_on(PeerId(""), index, now)
+            self._pass_on(PeerId(""), index, self.view.tag, now)
 
-    def _pass_on(self, giver: PeerId, index: int, now: float) -> None:
-        targets = self._targets(giver, index, now)
+    def _pass_on(self, giver: PeerId, index: int, plan: int, now: float) -> None:
+        targets = self._targets(giver, index, plan)
         if not targets:
             self.offered_to_all(giver, index)
             return
         self._reach = len(targets)
         self._all_busy = False
-        self._passing.append(Passing(index, targets, giver))
+        self._passing.append(Passing(index, targets, giver, plan))
 
-    def _targets(self, giver: PeerId, index: int, now: float) -> deque[tuple[PeerId, Role]]:
+    def _targets(self, giver: PeerId, index: int, plan: int) -> deque[tuple[PeerId, Role]]:
         state = self._state
         targets: deque[tuple[PeerId, Role]] = deque()
-        for peer, owns in self.view.targets(index, state.neighbours.__contains__):
+        self._rotation += 1
+        turn = self._rotation
+        for peer, owns in self.view.targets(index, state.neighbours.__contains__, plan, turn):
             if peer != giver and self._lacks(peer, index):
                 targets.append((peer, Role.OWNED if owns else Role.COPIED))
         if self.view.alone:
@@ -122,8 +146,7 @@ class OwnerPush:
                 and not self.view.passes_to(n.id)
                 and self._lacks(n.id, index)
             ]
-            self._rotation += 1
-            start = self._rotation % max(1, len(others))
+            start = turn % max(1, len(others))
             targets.extend((peer, Role.COPIED) for peer in others[start:] + others[:start])
         return targets
 
@@ -216,7 +239,7 @@ class OwnerPush:
             if neighbour.skipped_until_s > now:
                 continue  # its socket stays full: layer 2 is its way
             if len(neighbour.sending) <= depth_max:
-                state.send_chunk(neighbour, job.index, now, role)
+                state.send_chunk(neighbour, job.index, now, role, job.plan)
                 return True
             job.targets.append((peer, role))
         return False

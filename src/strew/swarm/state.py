@@ -19,6 +19,10 @@ PUSH_GAPS, PUSHING_MIN_S, PUSHING_MAX_S = 32, 0.15, 1.0
 """After the last pushed chunk, chunks are taken to be on their way by push for so many times the
 usual time between two, within bounds."""
 
+END_GAPS, END_MIN_S = 16, 0.05
+"""... and for so long once most stripes have come to the end of the file: who lacks a chunk then
+is waited for by everybody who waits for the last machine."""
+
 PATIENCE_MIN_S = 0.25
 """A send is never called slow before this: a garbage collection or a busy core is no slow link."""
 
@@ -28,7 +32,7 @@ PATIENCE_FIRST_S = 5.0
 PATIENCE_RATIO = 4.0
 """A send that takes so many times what the others take has a receiver whose socket stays full."""
 
-SLOW_RATIO = 2.5
+SLOW_RATIO = 3.0
 """A receiver that takes so many times longer for a chunk than at its share of this node's uplink is
 slow. What other receivers take says little: a queue that takes a chunk at once is quick."""
 
@@ -158,9 +162,11 @@ class SwarmState:
         gap_s = min(now - self._pushed_s, PUSHING_MAX_S)
         self._pushed_s = now
         self._push_gap_s += PACE_MEMORY * (gap_s - self._push_gap_s)
-        lasts_s = min(max(PUSHING_MIN_S, PUSH_GAPS * self._push_gap_s), PUSHING_MAX_S)
-        self.pushing_until_s = now + lasts_s
         self.frontier.pushed(index)
+        gaps, least_s = (PUSH_GAPS, PUSHING_MIN_S)
+        if self.frontier.ends:
+            gaps, least_s = END_GAPS, END_MIN_S
+        self.pushing_until_s = now + min(max(least_s, gaps * self._push_gap_s), PUSHING_MAX_S)
 
     def look_at_others(self, now: float) -> None:
         """Those who are pushed to say how far pushing is, if little of it comes here."""
@@ -186,13 +192,13 @@ class SwarmState:
 
     # --- sending ---------------------------------------------------------------------------------
 
-    def send_chunk(self, to: Neighbour, index: int, now: float, role: int) -> None:
+    def send_chunk(self, to: Neighbour, index: int, now: float, role: int, plan: int = 0) -> None:
         if to.slot is Slot.NONE:
             to.slot = Slot.SERVING if role == Role.SERVED else Slot.PUSHING
             self.slots.take(to.slot)
         self._sends_at_once = max(self._sends_at_once, self.slots.pushing)
         to.sending[index] = now
-        self.actions.append(SendChunk(to.id, self.key, index, role))
+        self.actions.append(SendChunk(to.id, self.key, index, role, plan))
 
     def send_ended(self, to: Neighbour, index: int, now: float, done: bool) -> None:
         started_s = to.sending.pop(index, None)

@@ -102,8 +102,9 @@ class Swarm:
         self._haves = Haves(self._state)
         self._offers = Offers(self._state, self._haves, credit, stall_s)
         self._planning = Planning(self._state, self._push)
-        self._pushed: dict[int, PeerId | None] = {}
-        """What comes by push, and who is told when it was passed on; None: it is not to be."""
+        self._pushed: dict[int, tuple[PeerId, int] | None] = {}
+        """What comes by push: who is told when it was passed on, and the tag of its plan; None: it
+        is not to be."""
         self._pushers: dict[int, PeerId] = {}  # by stripe: who would still send a chunk of it
         self._early_bytes: dict[PeerId, int] = {}
         self._liars: dict[PeerId, int] = {}  # who left: to come back is no way to start anew
@@ -354,15 +355,16 @@ class Swarm:
             if asked:
                 self._offers.refused(sender, index)
             if event.role == Role.OWNED and index in state.have:
-                self._push.had(sender.id, index, now)
+                self._push.had(sender.id, index, event.plan, now)
             elif event.role == Role.OWNED:
-                self._pushed[index] = sender.id
+                self._pushed[index] = (sender.id, event.plan)
             return
         if pushed:
             state.pushed(index, now)
             if self._push.view.version:
                 self._pushers[self._push.view.stripe_of(index)] = sender.id
-            self._pushed[index] = sender.id if event.role == Role.OWNED else None
+            owned = event.role == Role.OWNED
+            self._pushed[index] = (sender.id, event.plan) if owned else None
         elif sender.origin:
             state.served_until_s = now + PUSHING_MAX_S
         self._offers.arriving(sender, index, now, pushed)
@@ -372,7 +374,8 @@ class Swarm:
         if event.index in self._state.have or self._offers.comes(event.index):
             self._discard(event.peer, event.index)
         elif event.role != Role.SERVED:
-            self._pushed[event.index] = event.peer if event.role == Role.OWNED else None
+            owned = event.role == Role.OWNED
+            self._pushed[event.index] = (event.peer, event.plan) if owned else None
 
     def _unwanted(self, sender: Neighbour, index: int) -> None:
         self._discard(sender.id, index)
@@ -406,9 +409,10 @@ class Swarm:
         if index not in self._pushed:
             self._push.fetched(index, now)
             return
-        giver = self._pushed.pop(index)
-        if giver is not None:
-            self._push.own(giver, index, now)
+        pushed = self._pushed.pop(index)
+        if pushed is not None:
+            giver, plan = pushed
+            self._push.own(giver, index, plan, now)
 
     def _spare_the_pusher(self, index: int, sender: PeerId) -> None:
         """A chunk came in another way than its stripe's: whoever is about to push it hears so."""
@@ -452,10 +456,12 @@ class Swarm:
     # --- sending ---------------------------------------------------------------------------------
 
     def _on_request(self, neighbour: Neighbour, message: Request, now: float) -> None:
-        self._offers.requested(neighbour, message.index, now, renew=False)
+        behind = self._push.behind
+        self._offers.requested(neighbour, message.index, now, renew=False, behind=behind)
 
     def _on_renew(self, neighbour: Neighbour, message: Renew, now: float) -> None:
-        self._offers.requested(neighbour, message.index, now, renew=True)
+        behind = self._push.behind
+        self._offers.requested(neighbour, message.index, now, renew=True, behind=behind)
 
     def _on_cancel(self, neighbour: Neighbour, message: Cancel, now: float) -> None:
         self._state.actions.append(CancelSend(neighbour.id, self.key, message.index))

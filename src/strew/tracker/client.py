@@ -17,6 +17,7 @@ from aiohttp import hdrs
 from strew.announce.address import dialable_handout
 from strew.announce.protocol import (
     CONTROL_BODY_BYTES_MAX,
+    HANDOUT_BYTES_MAX,
     Announce,
     Handout,
     Publication,
@@ -76,7 +77,13 @@ class TrackerClient:
 
     async def announce(self, announce: Announce) -> Handout:
         """Announce, and get a handout without oneself and without undialable addresses."""
-        body = await self._asked("POST", "/api/v1/announce", self._node, data=encode(announce))
+        body = await self._asked(
+            "POST",
+            "/api/v1/announce",
+            self._node,
+            data=encode(announce),
+            limit_bytes=HANDOUT_BYTES_MAX,
+        )
         return dialable_handout(decode_handout(body), announce.node)
 
     async def resolve(self, name: Name) -> Publication:

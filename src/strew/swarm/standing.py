@@ -1,0 +1,231 @@
+"""Standing: what one plan makes of one node. Whom it passes which chunk to, and whom it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from strew.messages import PeerId, Plan, PlanMember
+from strew.swarm.layout import (
+    FANOUTS,
+    STAR_MAX,
+    Layout,
+    deal,
+    depth,
+    groups_above,
+    groups_below,
+    is_inner,
+    layout,
+    stripes_of,
+)
+
+ACQUAINTANCES_MAX = 3 * STAR_MAX
+"""Machines one plan can make a node dial: the mates of a star and the entries of two below it."""
+
+TOLD_MAX = 64
+"""An origin tells so many machines of its plan itself; more hear it from each other."""
+
+TELLING_STRIPES = 2
+"""A plan travels down so many stripes: everyone hears it twice, lest one death hide it."""
+
+Hop = tuple[int, bool]
+"""A place of this node's group, and whether the machine there passes on what it is sent."""
+
+
+class Standing:
+    """The reading of a plan by the machine at its `group` and `place`, or by its origin.
+
+    Whose plan it is and whom it names is `is_sound`'s to judge, before. `lengths` are those of the
+    chunks. Nothing here is a copy of the plan: ten thousand of these stand in one simulation.
+    """
+
+    def __init__(self, plan: Plan, lengths: tuple[int, ...]) -> None:
+        self.plan = plan
+        self._members = plan.groups[max(plan.group, 0)]
+        found = _layout_of(plan, max(plan.group, 0))
+        self._layout = found
+        self.stripes = found.stripes
+        self.stripe_of: Sequence[int] = deal(lengths, found.weights)
+        self.origins = plan.place < 0
+        self.alone = len(plan.groups) == 1 and len(plan.groups[0]) <= STAR_MAX
+        """One star: everybody near is a mate, also who joined after the plan."""
+        self._branch: list[Hop] = []
+        self._below: list[tuple[int, Sequence[int]]] = []  # groups, and the stripes of chunks there
+        if not self.origins:
+            self._branch = self._sent_to(plan.place)
+            for group in groups_below(plan.group, len(plan.groups)):
+                weights = _layout_of(plan, group).weights
+                self._below.append((group, deal(lengths, weights)))
+        self._branch_ids = {PeerId(self._members[place].id) for place, _ in self._branch}
+        self.acquaintances: tuple[PlanMember, ...] = self._acquaintances()
+        self._met = {member.id for member in self.acquaintances}
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The stripes' parts of the file, in proportion."""
+        return self._layout.weights
+
+    def _acquaintances(self) -> tuple[PlanMember, ...]:
+        """Everyone this node passes chunks to by the plan."""
+        if self.origins:
+            return tuple(self._members[: self.stripes])
+        known = [self._members[place] for place, _ in self._branch]
+        if self.plan.place < self.stripes:
+            for group, _ in self._below:
+                below = self.plan.groups[group]
+                known += below[: _layout_of(self.plan, group).stripes]
+        return tuple(known[:ACQUAINTANCES_MAX])
+
+    def _sent_to(self, place: int) -> list[Hop]:
+        """Whom the machine at a place of this node's group sends to."""
+        stripe, size = place % self.stripes, len(self._members)
+        return [
+            (each, is_inner(each, size, self.stripes, stripe))
+            for each in self._layout.branches[place]
+        ]
+
+    # --- chunks ----------------------------------------------------------------------------------
+
+    def is_inner(self, index: int) -> bool:
+        """Whether this node is an inner node of the chunk's stripe."""
+        return bool(self._branch) and self.stripe_of[index] == self.plan.place % self.stripes
+
+    def passes_to(self, peer: PeerId) -> bool:
+        """Whether the plan names this machine among those that this node passes chunks to."""
+        return peer in self._branch_ids
+
+    def targets(
+        self, index: int, present: Callable[[PeerId], bool], turn: int
+    ) -> list[tuple[PeerId, bool]]:
+        """Whom this node passes a chunk to, in order, and whether each passes it on. Who is not
+        present is passed over, and those it would send to are sent to from here. In a tree each
+        `turn` begins with another: an uplink that is behind would always fail the same ones. In a
+        star the order is that of the ring."""
+        if not self._branch:
+            return []
+        targets: list[tuple[PeerId, bool]] = []
+        if self.plan.place < self.stripes:
+            for group, stripe_of in self._below:
+                targets.append((PeerId(self.plan.groups[group][stripe_of[index]].id), True))
+        reached = self._reached(present)
+        start = 0 if self.stripes == len(self._members) else turn % max(1, len(reached))
+        return targets + reached[start:] + reached[:start]
+
+    def _reached(self, present: Callable[[PeerId], bool]) -> list[tuple[PeerId, bool]]:
+        """The branch; in the place of an inner node that is not present, its own branch."""
+        reached: list[tuple[PeerId, bool]] = []
+        waiting = list(self._branch)
+        while waiting and len(reached) < ACQUAINTANCES_MAX:
+            place, passes_on = waiting.pop(0)
+            peer = PeerId(self._members[place].id)
+            if present(peer):
+                reached.append((peer, passes_on))
+            elif passes_on:
+                waiting += self._sent_to(place)
+        return reached
+
+    def orphans(self, present: Callable[[PeerId], bool]) -> tuple[PlanMember, ...]:
+        """Machines to be met beside the acquaintances: those behind an inner node that is not
+        present. Each is named once; who stands behind it is, if it is not there the next time."""
+        if self.origins or self.alone:
+            return ()
+        orphans: list[PlanMember] = []
+        waiting = list(self._branch)
+        while waiting and len(orphans) < ACQUAINTANCES_MAX:
+            place, passes_on = waiting.pop(0)
+            member = self._members[place]
+            if present(PeerId(member.id)):
+                continue
+            if member.id not in self._met:
+                orphans.append(member)
+            elif passes_on:
+                waiting += self._sent_to(place)
+        self._met.update(member.id for member in orphans)
+        return tuple(orphans)
+
+    def course(self) -> tuple[Sequence[int], int, int, int]:
+        """What `Frontier.planned` is told: how chunks come to this node by the plan."""
+        plan, size = self.plan, len(self._members)
+        lag = size if self.stripes == size else self.stripes * depth(size, self.stripes)
+        lag += self.stripes * groups_above(max(plan.group, 0), len(plan.groups))
+        inner_of = 0
+        if not self.alone:  # in one star nobody stands behind anybody
+            inner_of = sum(1 << i for i in range(len(self.stripe_of)) if self.is_inner(i))
+        return self.stripe_of, self.stripes, lag, inner_of
+
+    # --- the plan itself -------------------------------------------------------------------------
+
+    def telling(self) -> list[tuple[PeerId, Plan]]:
+        """Whom this node tells of the plan, each with its own place in it."""
+        plan = self.plan
+        told: list[tuple[PeerId, Plan]] = []
+        if self.origins:
+            few = sum(len(members) for members in plan.groups) <= TOLD_MAX
+            if not few:
+                return [_told(plan, 0, place) for place in range(self.stripes)]
+            for group, members in enumerate(plan.groups):
+                told += [_told(plan, group, place) for place, m in enumerate(members) if m.id]
+            return told
+        if plan.place % self.stripes >= TELLING_STRIPES:
+            return told
+        told += [_told(plan, plan.group, place) for place, _ in self._branch]
+        if plan.place < self.stripes:
+            for group, _ in self._below:
+                stripes = _layout_of(plan, group).stripes
+                told += [
+                    _told(plan, group, place) for place in range(min(TELLING_STRIPES, stripes))
+                ]
+        return told
+
+    def hearers(self) -> Collection[PeerId]:
+        """Who hears from this node of what comes after this plan."""
+        if self.origins:
+            return {PeerId(member.id) for member in self.acquaintances}
+        return self._branch_ids if self.plan.place % self.stripes < TELLING_STRIPES else ()
+
+    def told(self, peers: Collection[PeerId]) -> dict[PeerId, Plan]:
+        """The plan for each of these machines that it names."""
+        return dict(
+            _told(self.plan, group, place)
+            for group, members in enumerate(self.plan.groups)
+            for place, member in enumerate(members)
+            if member.id in peers
+        )
+
+
+def is_sound(plan: Plan, me: PeerId) -> bool:
+    """Whether an origin can have made this plan for `me`: nobody stands at two places, a place is
+    empty only in a striped group and is no entry's, and `me` is where it says. Others would have
+    chunks go in circles."""
+    if not plan.groups or not all(plan.groups) or plan.fanout not in FANOUTS:
+        return False
+    there = [member.id for members in plan.groups for member in members if member.id]
+    if len(set(there)) < len(there):
+        return False
+    for group, members in enumerate(plan.groups):
+        extra = len(groups_below(group, len(plan.groups)))
+        entries = members[: stripes_of(len(members), plan.fanout, extra)]
+        if not all(member.id for member in entries):
+            return False
+    if plan.place < 0:
+        return plan.origin == me and plan.group < 0
+    return _names(plan, me)
+
+
+def _names(plan: Plan, me: PeerId) -> bool:
+    """Whether the plan has this node at the place it says."""
+    if not 0 <= plan.group < len(plan.groups):
+        return False
+    members = plan.groups[plan.group]
+    return 0 <= plan.place < len(members) and members[plan.place].id == me
+
+
+def _layout_of(plan: Plan, group: int) -> Layout:
+    members = plan.groups[group]
+    extra = len(groups_below(group, len(plan.groups)))
+    stripes = stripes_of(len(members), plan.fanout, extra)
+    return layout(bytes(bool(member.id) for member in members), stripes, extra)
+
+
+def _told(plan: Plan, group: int, place: int) -> tuple[PeerId, Plan]:
+    peer = PeerId(plan.groups[group][place].id)
+    return peer, Plan(plan.swarm, plan.version, plan.origin, plan.fanout, plan.groups, group, place)
