@@ -17,6 +17,7 @@ from strew.swarm.planning import (
     SETTLE_S,
     UNFIT_MAX,
     UNFIT_WITNESSES,
+    WITNESS_S,
 )
 from strew.swarm.state import MEASURE_ROUNDS
 from tests.swarm.board import KEY, Board, plan
@@ -132,6 +133,15 @@ def test_few_witnesses_may_be_mistaken() -> None:
     assert version(board) == 1
 
 
+def test_what_was_said_long_ago_is_forgotten() -> None:
+    board = origin_of(*CROWD)
+    for witness in CROWD[:UNFIT_WITNESSES]:
+        board.hears(witness, Unfit(KEY, ["a9"]))
+        board.wait(WITNESS_S)
+    board.wait(2 * PLAN_PERIOD_S)
+    assert version(board) == 1
+
+
 def test_who_says_so_itself_needs_no_witness() -> None:
     board = origin_of(*CROWD)
     board.hears("a9", Unfit(KEY, ["a9"]))
@@ -176,7 +186,8 @@ def test_an_origin_whose_entry_takes_nothing_is_one_witness() -> None:
         board.hears(witness, Unfit(KEY, ["a3"]))
     board.wait(3 * PLAN_PERIOD_S)
     assert version(board) == 1, "however long it lasts"
-    board.hears("a30", Unfit(KEY, ["a3"]))
+    for witness in CROWD[20 : 20 + UNFIT_WITNESSES - 1]:
+        board.hears(witness, Unfit(KEY, ["a3"]))
     board.wait(3 * PLAN_PERIOD_S)
     assert in_plan(board) == set(CROWD) - {"a3"}
 

@@ -45,6 +45,10 @@ UNFIT_WITNESSES = 3
 """Machines that must find another too slow before a plan leaves it out: two may be mistaken, and a
 slow one has a sender in each stripe."""
 
+WITNESS_S = 1.0
+"""What was said of a machine counts for so long, at most: a thin link has all its witnesses at
+once, and everybody has a bad moment in a long transfer. Who still finds it slow says so again."""
+
 LEFT_OUT_RATIO = 0.5
 """No more of the fleet than this is left out, whoever says what."""
 
@@ -61,6 +65,7 @@ class Planning:
         self._found_slow: set[str] = set()
         self._planned_s = 0.0
         self._look_s = 0.0
+        self._forget_s = 0.0
         self._left_out = 0
         self.due_s: float | None = None
         """When the origin makes its next plan."""
@@ -149,6 +154,10 @@ class Planning:
         if now < self._look_s or self._push.view.alone:
             return
         self._look_s = now + LOOK_EVERY_S
+        if now >= self._forget_s:
+            self._forget_s = now + WITNESS_S
+            self._reported.clear()
+            self._found_slow.clear()
         state, view = self._state, self._push.view
         settled = now >= self._planned_s + ABSENT_S
         if self._maker is not None:
