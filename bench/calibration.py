@@ -161,10 +161,13 @@ HEAD = (
 def main() -> int:
     parser = argparse.ArgumentParser(description="the simulator beside the laboratory")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--cases", type=int, nargs="*", help="which, counted from 1 (default: all)")
+    numbers = range(1, len(CASES) + 1)
+    parser.add_argument(
+        "--cases", type=int, nargs="+", choices=numbers, default=numbers, help="which (all)"
+    )
     options = parser.parse_args()
     require(TOOLS)
-    chosen = [CASES[number - 1] for number in options.cases or range(1, len(CASES) + 1)]
+    chosen = [CASES[number - 1] for number in options.cases]
     rows = [HEAD]
     for case in chosen:
         rows.append(asyncio.run(compare(case, options.rounds)))

@@ -13,6 +13,7 @@ from strew.swarm.planning import (
     LAGGING,
     LEFT_OUT_RATIO,
     LOOK_EVERY_S,
+    MEMBERS_PER_PERIOD,
     PLAN_PERIOD_S,
     SETTLE_S,
     UNFIT_MAX,
@@ -123,6 +124,19 @@ def test_a_new_plan_is_told_at_once_and_given_by_once_it_settled() -> None:
     assert not view.settled
     board.wait(SETTLE_S)
     assert view.settled and view.entry(0) != "a0"
+
+
+def test_a_fleet_that_grows_meanwhile_skips_no_plan() -> None:
+    """Then the next plan is due before the last one had its time."""
+    board = origin_of(*CROWD, chunks=1000)
+    board.hears("a0", Unfit(KEY, ["a0"]))
+    until(board, lambda: version(board) == 2, 2 * PLAN_PERIOD_S)
+    board.names("b")
+    board.names(*(f"c{n}" for n in range(5 * MEMBERS_PER_PERIOD // 2)))
+    view = board.swarm._push.view
+    before = view.tag
+    until(board, lambda: version(board) == 3, 2 * PLAN_PERIOD_S)
+    assert not view.settled and view.tag != before, "given by the second one"
 
 
 def test_few_witnesses_may_be_mistaken() -> None:

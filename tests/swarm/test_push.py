@@ -301,6 +301,28 @@ def test_who_is_behind_with_pushing_serves_nobody_beside() -> None:
     assert "late: Nack 0" in board.requests("late", 0)
 
 
+def test_in_a_star_it_serves_all_the_same() -> None:
+    board = owner_of("abcdefgh", slots=8)
+    board.joins("late")
+    for index in range(AHEAD_MAX + 3):
+        board.brings("o", index, Role.OWNED)
+    assert board.swarm._push.behind
+    assert "late: Nack 0" not in board.requests("late", 0)
+
+
+def test_in_a_tree_nobody_is_skipped_for_what_waits_for_it() -> None:
+    """Its uplink is full, and it is the unlucky one."""
+    board = inner()
+    unlucky, *others = [name for name, _ in sent_to(board.brings("0", 0, Role.OWNED))]
+    for index in range(1, PIPELINE_MAX + BEHIND_MAX + 3):
+        for name in others:
+            board.sent(name, 8 * (index - 1))
+            board.has(name, 8 * (index - 1))
+        board.brings("0", 8 * index, Role.OWNED)
+    board.wait(TICK_S)
+    assert not board.neighbour(unlucky).skipped_until_s > board.now
+
+
 def test_a_copy_goes_no_further() -> None:
     """The tree that brought it brings it to the others, too."""
     board = inner()

@@ -104,6 +104,8 @@ class Planning:
     def _publish(self, now: float) -> None:
         assert self._maker is not None
         self.due_s = None
+        if not self._push.view.settled:
+            self._give_by_newest(now)  # only one plan before the newest is kept
         if self._push.view.adopt(self._maker.make(self._state.key)):
             if self._push.view.settled:
                 self._push.giving.planned(now)
@@ -111,10 +113,13 @@ class Planning:
 
     def _settle(self, now: float) -> None:
         """Give by the newest plan once it has been told."""
-        view = self._push.view
-        if not view.settled and now >= self._planned_s + SETTLE_S * self._patience:
-            view.settle()
-            self._push.giving.planned(now)
+        told_s = self._planned_s + SETTLE_S * self._patience
+        if not self._push.view.settled and now >= told_s:
+            self._give_by_newest(now)
+
+    def _give_by_newest(self, now: float) -> None:
+        self._push.view.settle()
+        self._push.giving.planned(now)
 
     # --- everybody -------------------------------------------------------------------------------
 
@@ -159,13 +164,13 @@ class Planning:
             self._reported.clear()
             self._found_slow.clear()
         state, view = self._state, self._push.view
-        settled = now >= self._planned_s + ABSENT_S
+        had_time = now >= self._planned_s + ABSENT_S
         if self._maker is not None:
             for owner in self._push.giving.unfit(now):
                 self._witness(owner, UNFIT_WITNESSES)
             for member in view.acquaintances():
                 entry = state.neighbours.get(PeerId(member.id))
-                if entry is None and settled:
+                if entry is None and had_time:
                     self._maker.remove(PeerId(member.id))
                 if entry is None or entry.skipped_until_s <= now or entry.id in self._found_slow:
                     continue
@@ -173,7 +178,7 @@ class Planning:
                 self._witness(entry.id)
             self._soon(now)
             return
-        orphans = view.orphans(state.neighbours.__contains__) if settled else ()
+        orphans = view.orphans(state.neighbours.__contains__) if had_time else ()
         if orphans:
             state.actions.append(Meet(state.key, orphans, mutual=False))
         slow = [
