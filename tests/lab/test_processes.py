@@ -73,7 +73,7 @@ async def test_peak_memory_is_that_of_the_largest_process() -> None:
     account = Account(NAME, places)
     account.open()
     try:
-        big = "import sys; x = bytearray(b'x') * (64 << 20); print(); sys.stdin.read()"
+        big = "import sys; x = bytearray(b'x') * (64 << 20); print(flush=True); sys.stdin.read()"
         child = await started(account, places[0], big)
         assert child.stdout is not None
         await child.stdout.readline()
