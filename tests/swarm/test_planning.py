@@ -300,8 +300,9 @@ def test_who_calls_itself_too_slow_is_left_to_layer_2_at_once() -> None:
     assert "a8" not in {line.split()[0] for line in said(lines, "<<")}
 
 
-def laden(sends: int) -> list[str]:
-    """An inner node that was given many chunks and sent so many copies of its 8 to each."""
+def laden(sends: int, looks: int = 2) -> list[str]:
+    """An inner node that was given many chunks and sent so many copies of its 8 to each; what it
+    says at its next looks."""
     board = inner_node(8)
     for turn in range(100):
         board.brings("a0", 8 * turn, Role.OWNED)
@@ -311,12 +312,19 @@ def laden(sends: int) -> list[str]:
                 board.now += 0.001  # lest they be called full
                 board.sent(neighbour.id, chunk)
     assert board.swarm._push.backlog >= LAGGING
-    return board.wait(LOOK_EVERY_S + 0.1)
+    return board.wait(looks * LOOK_EVERY_S)
+
+
+def reports_itself(lines: list[str]) -> bool:
+    return any("m" in line.split()[2:] for line in said(lines, "Unfit"))
 
 
 def test_who_lags_because_it_can_send_far_less_than_it_receives_reports_itself() -> None:
-    reports = said(laden(MEASURE_ROUNDS), "Unfit")
-    assert any("m" in line.split()[2:] for line in reports)
+    assert reports_itself(laden(MEASURE_ROUNDS))
+
+
+def test_who_lags_for_a_moment_only_does_not() -> None:
+    assert not reports_itself(laden(MEASURE_ROUNDS, looks=1))
 
 
 def test_who_lags_and_sends_as_much_as_it_receives_does_not() -> None:

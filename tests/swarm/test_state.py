@@ -304,6 +304,17 @@ def test_a_thin_uplink_sends_far_less_than_comes() -> None:
     assert of.thin_uplink
 
 
+def test_the_time_before_the_first_send_says_nothing_of_the_uplink() -> None:
+    of = state(have=tuple(range(CHUNKS)))
+    meet(of, "a")
+    of.received_bytes = 1000 * 100
+    of.skip_full_sockets(10.0)
+    now = pushes(of, {"a": MEASURE_S / MEASURE_ROUNDS}, 2 * MEASURE_ROUNDS, 10.0)
+    of.received_bytes += 1000 * 2 * MEASURE_ROUNDS
+    of.skip_full_sockets(now)
+    assert not of.thin_uplink, "it sends as fast as it receives, since it began"
+
+
 def test_a_receiver_whose_socket_has_room_again_is_skipped_no_longer() -> None:
     of = state()
     one = meet(of, "a")

@@ -554,11 +554,18 @@ def test_a_new_plan_also_travels_over_the_links_of_the_old_one() -> None:
         assert all(LATER[of.place] == peer and of.version == 2 for peer, of in told.items())
 
 
-def test_each_turn_of_a_tree_begins_with_another_and_a_star_keeps_its_ring() -> None:
-    tree, star = view_of(plan(EARLIER, me="a3"), "a3"), view_of(crowd(7), "a3")
-    there = there_but(())
-    firsts = {tree.targets(3, there, turn=turn)[0] for turn in range(40)}
-    assert firsts == set(tree.targets(3, there))
+def test_in_a_tree_inner_nodes_come_first_and_each_turn_begins_with_another_leaf() -> None:
+    tree = view_of(plan(EARLIER, me="a3"), "a3")
+    turns = [tree.targets(3, there_but(()), turn=turn) for turn in range(40)]
+    inner = [hop for hop in turns[0] if hop[1]]
+    leaves = [hop for hop in turns[0] if not hop[1]]
+    assert inner and len(leaves) > 1
+    assert all(hops[: len(inner)] == inner for hops in turns)
+    assert {hops[len(inner)] for hops in turns} == set(leaves)
+
+
+def test_a_star_keeps_its_ring() -> None:
+    star, there = view_of(crowd(7), "a3"), there_but(())
     assert all(star.targets(3, there, turn=turn) == star.targets(3, there) for turn in range(9))
 
 

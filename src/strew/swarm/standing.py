@@ -97,9 +97,9 @@ class Standing:
         self, index: int, present: Callable[[PeerId], bool], turn: int
     ) -> list[tuple[PeerId, bool]]:
         """Whom this node passes a chunk to, in order, and whether each passes it on. Who is not
-        present is passed over, and those it would send to are sent to from here. In a tree each
-        `turn` begins with another: an uplink that is behind would always fail the same ones. In a
-        star the order is that of the ring."""
+        present is passed over, and those it would send to are sent to from here. In a tree those
+        that pass it on come first, and each `turn` begins with another leaf: an uplink that is
+        behind would always fail the same ones. In a star the order is that of the ring."""
         if not self._branch:
             return []
         targets: list[tuple[PeerId, bool]] = []
@@ -107,8 +107,12 @@ class Standing:
             for group, stripe_of in self._below:
                 targets.append((PeerId(self.plan.groups[group][stripe_of[index]].id), True))
         reached = self._reached(present)
-        start = 0 if self.stripes == len(self._members) else turn % max(1, len(reached))
-        return targets + reached[start:] + reached[:start]
+        if self.stripes == len(self._members):
+            return targets + reached
+        targets += [each for each in reached if each[1]]
+        leaves = [each for each in reached if not each[1]]
+        start = turn % max(1, len(leaves))
+        return targets + leaves[start:] + leaves[:start]
 
     def _reached(self, present: Callable[[PeerId], bool]) -> list[tuple[PeerId, bool]]:
         """The branch; in the place of an inner node that is not present, its own branch."""

@@ -265,6 +265,9 @@ class SwarmState:
 
     def _measure_uplink(self, now: float) -> None:
         """The most this node has sent in a while: what its uplink carries, or less."""
+        if self.sent_bytes == 0:
+            self._measured_s = now  # nothing left yet: that says nothing
+            self._measured_received_bytes = self.received_bytes
         seconds = now - self._measured_s
         if seconds < MEASURE_S or self._measured_sends < MEASURE_ROUNDS * self._sends_at_once:
             return
