@@ -10,10 +10,10 @@ import aiohttp
 from bench.figures import GB, GIB
 from bench.processes import Process, Processes
 from strew.agent.client import HOST_HEADER, NodeClient
-from strew.announce.protocol import Publication
 from strew.content.digest import ArtifactId
 from strew.content.reference import Address, parse_name
 from strew.fleet import FleetKey
+from strew.publication import Publication
 
 KEY = FleetKey(bytes(range(32)))
 SETTLE_S = 0.5

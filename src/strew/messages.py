@@ -159,6 +159,13 @@ class BadChunk(Wire, frozen=True, array_like=True, gc=False):
     index: int
 
 
+# --- datagrams ----------------------------------------------------------------------------------
+
+
+class Datagram(msgspec.Struct, frozen=True, gc=False):
+    """What one datagram says: a message of gossip, or of the distributed hash table."""
+
+
 # --- events of a swarm --------------------------------------------------------------------------
 
 
@@ -389,6 +396,14 @@ class DialDone(Event, frozen=True, gc=False):
     peer: PeerId
 
 
+class DatagramReceived(Event, frozen=True, gc=False):
+    """A datagram came from an address; that its sender is of the fleet was proved."""
+
+    host: str
+    port: int
+    message: Datagram
+
+
 class Opened(Event, frozen=True, gc=False):
     """The store is ready for an artifact: take part in its swarm.
 
@@ -443,3 +458,11 @@ class Disconnect(Action, frozen=True, gc=False):
 
     peer: PeerId
     reason: str
+
+
+class SendDatagram(Action, frozen=True, gc=False):
+    """Send a datagram to an address; that it arrives, nobody says."""
+
+    host: str
+    port: int
+    message: Datagram

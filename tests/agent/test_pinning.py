@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from strew.agent.pinning import Pins
-from strew.announce.protocol import Publication
 from strew.content.digest import ArtifactId
+from strew.publication import Publication
 from strew.store.disk import DiskStore
 
 

@@ -1,10 +1,11 @@
 """Short ways to write nodes, artifacts and announces in tests of the announce."""
 
 from strew.announce.allowance import full_allowance
-from strew.announce.protocol import Announce, Holding, Peer, Publication
+from strew.announce.protocol import Announce, Holding, Peer
 from strew.announce.records import ArtifactFacts, NodeRecord, TrackedHolding
 from strew.content.digest import ArtifactId, artifact_id_of
 from strew.messages import PeerId
+from strew.publication import Publication
 
 
 def peer_id(number: int) -> PeerId:

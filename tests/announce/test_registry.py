@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from strew.announce.protocol import Announce, Handout, Holding, Publication
+from strew.announce.protocol import Announce, Handout, Holding
 from strew.announce.registry import (
     FETCHING_INTERVAL_S,
     IDLE_INTERVAL_S,
@@ -17,6 +17,7 @@ from strew.announce.registry import (
     RegistryEvent,
 )
 from strew.messages import PeerId
+from strew.publication import Publication
 from strew.tracker.state import MemoryState
 from tests.announce.makers import announce, artifact_id, facts, holding, peer_id
 

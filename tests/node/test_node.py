@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from strew.announce.announcer import AnnounceAnswered, AnnounceFailed, SendAnnounce
-from strew.announce.protocol import Handout, Peer, Publication
+from strew.announce.protocol import Handout, Peer
 from strew.content.bitfield import Bitfield
 from strew.content.digest import ArtifactId
 from strew.messages import (
@@ -44,6 +44,7 @@ from strew.messages import (
 from strew.node.node import EARLY_JOINS_MAX, LINKS_MAX, Node, Obtain
 from strew.node.peers import FAILURES_MAX
 from strew.node.seeking import AGAIN_S, COURTESY_S, DIALS_MAX, EXPECTED_DIALS_MAX
+from strew.publication import Publication
 from strew.swarm.plan import FANOUT, STAR_MAX
 
 FILE = ArtifactId("blake3:" + "1" * 64)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from strew.announce.protocol import Publication
 from strew.node import Obtain
+from strew.publication import Publication
 
 if TYPE_CHECKING:
     from strew.agent.agent import Agent

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import structlog
 
-from strew.announce.protocol import Publication
 from strew.content.digest import ArtifactId
 from strew.errors import NotFoundError
+from strew.publication import Publication
 from strew.store.store import ChunkStore
 
 _log = structlog.get_logger(__name__)

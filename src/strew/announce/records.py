@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from strew.announce.allowance import Allowance
-from strew.announce.protocol import Holding, Peer, Publication, ReferenceText
+from strew.announce.protocol import Holding, Peer
 from strew.content.digest import ArtifactId
 from strew.messages import PeerId
+from strew.publication import Publication, ReferenceText
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from strew.announce.protocol import PATTERN_CHARS_MAX
 from strew.errors import UsageError
+from strew.publication import PATTERN_CHARS_MAX
 
 _PATTERN = re.compile(r"[A-Za-z0-9._/*?\[\]!:-]+", re.ASCII)
 _SHOWN_CHARS = 60

@@ -26,8 +26,6 @@ from strew.announce.protocol import (
     Announce,
     Handout,
     Peer,
-    Publication,
-    ReferenceText,
 )
 from strew.announce.records import (
     Dealt,
@@ -43,6 +41,7 @@ from strew.announce.reference import follows
 from strew.announce.tracking import moved_between, record_after
 from strew.content.digest import ArtifactId
 from strew.messages import PeerId
+from strew.publication import Publication, ReferenceText
 
 FETCHING_INTERVAL_S = 10.0
 """A node with something to fetch. Lower: fresher progress, more load; 5 is the least that the

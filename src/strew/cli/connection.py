@@ -10,12 +10,12 @@ import aiohttp
 from strew.agent.client import HOST_HEADER, NodeClient
 from strew.agent.quantity import format_duration, parse_duration
 from strew.agent.settings import Settings
-from strew.announce.protocol import Publication
 from strew.cli.fleetkey import fleet_key, is_loopback
 from strew.content.digest import ArtifactId
 from strew.content.reference import Address, Link, Name, Reference
 from strew.errors import DeadlineExceededError, UsageError
 from strew.fleet import FleetKey
+from strew.publication import Publication
 
 
 class Found(NamedTuple):

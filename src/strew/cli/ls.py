@@ -4,11 +4,11 @@ import time
 from typing import Any
 
 from strew.agent.quantity import format_duration, format_size
-from strew.announce.protocol import Publication
 from strew.cli.call import command_app
 from strew.cli.connection import connected
 from strew.cli.flags import ClientFlags, ConfigFlags, configuration
 from strew.cli.output import Output, table
+from strew.publication import Publication
 from strew.tracker.reports import ArtifactReport
 
 app = command_app("ls", "List the names and artifacts that the tracker knows.")

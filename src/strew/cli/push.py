@@ -8,7 +8,6 @@ from cyclopts import Parameter
 
 from strew.agent.client import NodeClient
 from strew.agent.quantity import format_duration, format_size
-from strew.announce.protocol import Publication
 from strew.cli.call import command_app
 from strew.cli.connection import connected, deadline
 from strew.cli.ending import interruptible
@@ -20,6 +19,7 @@ from strew.cli.waiting import wait_for_fleet
 from strew.content.digest import ARTIFACT_ID_PREFIX, ArtifactId
 from strew.content.reference import Name, parse_name, parse_reference
 from strew.errors import PartialError, UsageError
+from strew.publication import Publication
 from strew.tracker.reports import SwarmSummary
 
 app = command_app(

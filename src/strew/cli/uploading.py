@@ -12,7 +12,6 @@ import msgspec
 from strew.agent.client import NodeClient, TransferReport
 from strew.agent.process import open_agent
 from strew.agent.settings import Settings
-from strew.announce.protocol import Publication
 from strew.cli.connection import listen_towards
 from strew.cli.fleetkey import fleet_key
 from strew.cli.hashing import hashing
@@ -24,6 +23,7 @@ from strew.content.manifest import Manifest
 from strew.content.reference import Name
 from strew.errors import DiskError, IntegrityError, NotFoundError, StrewError, UnavailableError
 from strew.messages import Dial
+from strew.publication import Publication
 from strew.store.disk import DiskStore
 
 POLL_FIRST_S = 0.01

@@ -8,7 +8,6 @@ from cyclopts import Parameter
 
 from strew.agent.config import Configuration
 from strew.agent.quantity import format_size
-from strew.announce.protocol import Publication
 from strew.cli.call import command_app
 from strew.cli.connection import connected, deadline, resolve
 from strew.cli.ending import interruptible
@@ -30,6 +29,7 @@ from strew.cli.stores import placed, placed_at
 from strew.content.manifest import Manifest
 from strew.content.reference import Link, Reference, parse_reference
 from strew.errors import IntegrityError, NotFoundError, UsageError
+from strew.publication import Publication
 from strew.store.survey import Damage, inspect
 
 app = command_app(

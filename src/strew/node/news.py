@@ -8,8 +8,8 @@ travel the way the chunks will.
 
 from __future__ import annotations
 
-from strew.announce.protocol import Publication
 from strew.messages import Action, Event, swarm_key_of
+from strew.publication import Publication
 
 HEARD_MAX = 64
 """Publications kept; the oldest is forgotten, and comes with the next announce."""

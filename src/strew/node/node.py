@@ -19,14 +19,7 @@ from strew.announce.announcer import (
     HoldingsChanged,
     Nudge,
 )
-from strew.announce.protocol import (
-    HOLDINGS_MAX,
-    WANTS_MAX,
-    Announce,
-    Handout,
-    Holding,
-    Peer,
-)
+from strew.announce.protocol import HOLDINGS_MAX, WANTS_MAX, Announce, Handout, Holding, Peer
 from strew.content.bitfield import Bitfield
 from strew.errors import ProtocolError
 from strew.messages import (

@@ -6,10 +6,11 @@ import random
 from typing import TYPE_CHECKING
 
 from strew.announce.announcer import AnnounceAnswered, AnnounceFailed, SendAnnounce
-from strew.announce.protocol import Handout, Publication
+from strew.announce.protocol import Handout
 from strew.announce.records import ArtifactFacts
 from strew.announce.registry import AnnounceReceived, PublishAsked, Registry
 from strew.content.digest import ArtifactId
+from strew.publication import Publication
 from strew.sim.network import Host, Network
 from strew.sim.world import World
 from strew.tracker.state import MemoryState

@@ -20,7 +20,6 @@ from strew.announce.protocol import (
     HANDOUT_BYTES_MAX,
     Announce,
     Handout,
-    Publication,
     decode_handout,
     decoded,
     encode,
@@ -30,6 +29,7 @@ from strew.content.manifest import MANIFEST_BYTES_MAX
 from strew.content.reference import Address, Name
 from strew.errors import IntegrityError, ProtocolError, UnavailableError
 from strew.fleet import FleetKey
+from strew.publication import Publication
 from strew.tracker.feed import HEARTBEAT_S
 from strew.tracker.problem import error_of_answer
 from strew.tracker.reports import ArtifactReport, NodeReport, PublishRequest, SwarmReport

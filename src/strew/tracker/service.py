@@ -17,7 +17,6 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from strew.announce.protocol import (
     CONTROL_BODY_BYTES_MAX,
     Handout,
-    Publication,
     decode_announce,
     decoded,
     encode,
@@ -39,6 +38,7 @@ from strew.content.reference import parse_name
 from strew.errors import IntegrityError, NotFoundError, StrewError, UnavailableError, UsageError
 from strew.fleet import FleetKey
 from strew.messages import PeerId
+from strew.publication import Publication
 from strew.tracker.feed import KINDS, Feed
 from strew.tracker.gate import (
     NODE,

@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from strew.announce.protocol import Publication
 from strew.announce.records import ArtifactFacts
 from strew.content.digest import ArtifactId, artifact_id_of
 from strew.errors import ConfigurationError, DiskError
+from strew.publication import Publication
 from strew.tracker.state import MemoryState
 
 SCHEMA_VERSION = 1

@@ -13,7 +13,6 @@ from operator import attrgetter
 from threading import RLock
 from typing import Protocol
 
-from strew.announce.protocol import Publication, ReferenceText
 from strew.announce.records import (
     ArtifactFacts,
     Candidate,
@@ -25,6 +24,7 @@ from strew.announce.records import (
 from strew.content.digest import ArtifactId
 from strew.errors import DeniedError
 from strew.messages import PeerId
+from strew.publication import Publication, ReferenceText
 from strew.tracker.leases import Leases
 
 ARTIFACTS_MAX = 10_000
