@@ -41,8 +41,9 @@ from strew.messages import (
     Tick,
     swarm_key_of,
 )
+from strew.node import Published
 from strew.node.node import EARLY_JOINS_MAX, LINKS_MAX, Node, Obtain
-from strew.node.peers import FAILURES_MAX
+from strew.node.peers import FAILURES_MAX, UNHEARD_S
 from strew.node.seeking import AGAIN_S, COURTESY_S, DIALS_MAX, EXPECTED_DIALS_MAX
 from strew.publication import Publication
 from strew.swarm.plan import FANOUT, STAR_MAX
@@ -313,10 +314,29 @@ def test_peers_of_an_artifact_that_is_not_expected_are_not_dialled() -> None:
 def test_an_early_join_is_kept_and_answered_when_the_artifact_opens() -> None:
     table = Table()
     table.links(LOWER)
-    assert table.joins(LOWER, 3) == []
+    assert table.joins(LOWER, 3) == [Send(LOWER, Leave(KEY))], "not yet; and it is known at once"
     actions = table.opens()
     assert told(actions, Join) == [LOWER]
     assert table.neighbours == {LOWER}
+
+
+def test_who_expects_an_artifact_does_not_say_that_it_takes_no_part() -> None:
+    table = Table()
+    table.links(LOWER)
+    table.play(Published(PUBLISHED))
+    assert told(table.joins(LOWER, 3), Leave) == []
+
+
+def test_a_peer_that_takes_no_part_is_not_dialled_again_soon() -> None:
+    table = Table()
+    table.handed(peer(9), publications=(PUBLISHED,))
+    table.opens()
+    table.links(HIGHER, dialled=True)
+    table.play(DialDone("10.0.0.9", 7301, HIGHER))
+    table.play(MessageReceived(HIGHER, Leave(KEY)))
+    table.play(LinkLost(HIGHER, "gone"))
+    assert dialled(table.wait(UNHEARD_S - 1.0)) == []
+    assert dialled(table.wait(2.0)) == ["10.0.0.9"]
 
 
 def test_early_joins_are_bounded() -> None:
@@ -593,7 +613,7 @@ def test_the_deadline_is_never_later_than_what_any_part_wants() -> None:
         dice.choice(moves)(dice.choice(peers))
         node = table.node
         wanted = [part.swarm.deadline() for part in node.participations.values()]
-        wanted += [node._announcer.deadline(), node._refresh_s, node._seeker.next_due_s()]
+        wanted += [node._sources.deadline(), node._refresh_s, node._seeker.next_due_s()]
         wanted_s = min((due_s for due_s in wanted if due_s is not None), default=None)
         assert node.deadline() is None if wanted_s is None else node.deadline() <= wanted_s
 

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from strew.messages import PeerId
-from strew.node.peers import ADDRESSES_MAX, BANS_MAX, FAILURES_MAX, RETRY_FIRST_S, PeerBook
+from strew.node.peers import (
+    ADDRESSES_MAX,
+    BANS_MAX,
+    FAILURES_MAX,
+    HEARSAY_FAILURES_MAX,
+    RETRY_FIRST_S,
+    UNHEARD_S,
+    PeerBook,
+)
 
 A = ("10.0.0.1", 7301)
 B = ("10.0.0.2", 7301)
@@ -40,6 +48,35 @@ def test_an_address_that_fails_is_tried_later_and_later_and_then_forgotten() -> 
     assert waits == [RETRY_FIRST_S * 2.0**n for n in range(1, FAILURES_MAX)]
     known.failed(A, now)
     assert due(known, 1e9) == []
+
+
+def test_hearsay_is_forgotten_after_its_second_failure_and_not_heard_for_a_while() -> None:
+    known = PeerBook()
+    known.learn(1, A, PeerId("a"), "", "dht", 10.0, 10.0)
+    for turn in range(HEARSAY_FAILURES_MAX):
+        assert known.known[1]
+        known.failed(A, 10.0 + turn)
+    assert not known.known[1]
+    known.learn(1, A, PeerId("a"), "", "gossip", 11.0, 11.0 + UNHEARD_S - 1.1)
+    assert not known.known[1]
+    known.learn(1, A, PeerId("a"), "", "gossip", 11.0, 11.0 + UNHEARD_S)
+    assert due(known, 11.0 + UNHEARD_S) == ["10.0.0.1"]
+
+
+def test_what_a_tracker_names_as_well_is_no_hearsay() -> None:
+    known = PeerBook()
+    for source in ("gossip", "tracker", "dht"):
+        known.learn(1, A, PeerId("a"), "", source, 10.0, 10.0)
+    for turn in range(HEARSAY_FAILURES_MAX):
+        known.failed(A, 10.0 + turn)
+    assert known.known[1]
+
+
+def test_who_says_that_it_takes_no_part_is_not_asked_again_soon() -> None:
+    known = book()
+    known.without(1, PeerId("a"), 10.0)
+    assert due(known, 10.0 + UNHEARD_S - 0.1) == []
+    assert due(known, 10.0 + UNHEARD_S) == ["10.0.0.1"]
 
 
 def test_naming_an_address_again_does_not_shorten_its_wait() -> None:

@@ -12,14 +12,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
-from strew.announce.announcer import (
-    AnnounceAnswered,
-    AnnounceFailed,
-    Announcer,
-    HoldingsChanged,
-    Nudge,
-)
-from strew.announce.protocol import HOLDINGS_MAX, WANTS_MAX, Announce, Handout, Holding, Peer
+from strew.announce.announcer import AnnounceAnswered, AnnounceFailed, Nudge
+from strew.announce.protocol import Handout, Holding, Peer
 from strew.content.bitfield import Bitfield
 from strew.errors import ProtocolError
 from strew.messages import (
@@ -56,6 +50,7 @@ from strew.node.news import News, Obtain, Published
 from strew.node.participation import Participation, holding_aside
 from strew.node.peers import PeerBook
 from strew.node.seeking import NEIGHBOURS_DEFAULT, Seeker
+from strew.node.sources import Sources
 from strew.swarm.offers import CREDIT_DEFAULT, STALL_DEFAULT_S
 from strew.swarm.slots import SLOTS_DEFAULT, UploadSlots
 from strew.swarm.swarm import BAN_BAD_S, Swarm
@@ -105,9 +100,6 @@ class Node:
         self.participations: dict[int, Participation] = {}
         self._aside: dict[int, Holding] = {}  # paused or failed, in no swarm meanwhile
         self._dice = dice
-        self._port = port
-        self._host = host
-        self._follows = tuple(follows)
         self.slots = UploadSlots(slots)
         self._credit = credit
         self._stall_s = stall_s
@@ -116,7 +108,17 @@ class Node:
         self._linked_s: dict[PeerId, float] = {}
         self._early: dict[PeerId, dict[int, Join]] = {}
         self._news = News()
-        self._announcer = Announcer(tuple(trackers), dice, now, limited=limited)
+        self._sources = Sources(
+            me,
+            dice,
+            now,
+            host=host,
+            port=port,
+            zone=zone,
+            follows=follows,
+            trackers=trackers,
+            limited=limited,
+        )
         self._refresh_s: float | None = None
         self._slow_due_s: float | None = None
         self._out: list[Action] = []
@@ -155,15 +157,14 @@ class Node:
             case Closed():
                 self._on_closed(event, now)
             case AnnounceAnswered():
-                self._out += self._announcer.handle(event, now)
+                self._out += self._sources.handle(event, now)
                 self._on_handout(event.handout, now)
             case Published():
                 self._on_published(event, now)
             case AnnounceFailed() | Nudge():
-                self._out += self._announcer.handle(event, now)
+                self._out += self._sources.handle(event, now)
             case Leaving():
-                leaving = HoldingsChanged(self._announcement(now, leaving=True))
-                self._out += self._announcer.handle(leaving, now)
+                self._announce(now, leaving=True)
             case _:
                 raise AssertionError(f"a node is not told of {type(event).__name__}")
 
@@ -183,7 +184,7 @@ class Node:
 
     def _look_ahead(self) -> None:
         """Remember when anything but a swarm is due; chunks and messages do not change that."""
-        due = (self._announcer.deadline(), self._refresh_s, self._seeker.next_due_s())
+        due = (self._sources.deadline(), self._refresh_s, self._seeker.next_due_s())
         self._slow_due_s = min((d for d in due if d is not None), default=None)
 
     def snapshot(self, now: float) -> dict[str, Any]:
@@ -192,7 +193,7 @@ class Node:
             "id": self.me,
             "zone": self.zone,
             "links": len(self._links),
-            "announcer": self._announcer.snapshot(now),
+            **self._sources.snapshot(now),
             "swarms": {
                 p.artifact: {"state": p.state, "reason": p.reason, **p.swarm.snapshot()}
                 for p in self.participations.values()
@@ -201,9 +202,10 @@ class Node:
 
     def join_fleet(self, now: float) -> list[Action]:
         """The first announce; to be called once, when the port is open."""
-        actions = self._announcer.handle(HoldingsChanged(self._announcement(now), urgent=True), now)
+        self._out = []
+        self._announce(now, urgent=True)
         self._look_ahead()
-        return actions
+        return self._out
 
     # --- time ------------------------------------------------------------------------------------
 
@@ -217,11 +219,11 @@ class Node:
         if self._refresh_s is not None and now >= self._refresh_s:
             fetching = any(p.state == "fetching" for p in self.participations.values())
             self._refresh_s = now + REFRESH_S if fetching else None
-            self._announce(now, urgent=False)
+            self._announce(now)
         self._close_idle(now)
-        if (due_s := self._announcer.deadline()) is not None and due_s <= now:
-            self._announce(now, urgent=False)  # what goes out is the state of this moment
-        self._out += self._announcer.handle(Tick(), now)
+        if (due_s := self._sources.deadline()) is not None and due_s <= now:
+            self._announce(now)  # what goes out is the state of this moment
+        self._out += self._sources.handle(Tick(), now)
 
     def _close_idle(self, now: float) -> None:
         """Keep no more than a few links over which nothing will come or go."""
@@ -313,7 +315,7 @@ class Node:
         key = swarm_key_of(event.artifact)
         if self._leave(key, now) or self._aside.pop(key, None) is not None:
             self._seeker.closed(key)
-            self._announce(now, urgent=False)
+            self._announce(now)
 
     def _leave(self, key: int, now: float) -> bool:
         """End what this node does in a swarm; False if it did nothing there."""
@@ -365,7 +367,7 @@ class Node:
             self._look_ahead()
         else:
             if type(message) is Leave:
-                self._on_leave(event.peer, message.swarm)
+                self._on_leave(event.peer, message.swarm, now)
             self._to_swarm(message.swarm, event, now)
 
     def _on_join(self, peer: PeerId, join: Join, now: float) -> None:
@@ -377,13 +379,17 @@ class Node:
                 link = self._links.get(peer)
                 if link is not None and link.port:
                     self._out += self._news.obtain(join.swarm, (link.host, link.port))
+            if not self._seeker.expects(join.swarm):
+                self._out.append(Send(peer, Leave(join.swarm)))
             return
         if peer in self._links:
             self._join(join.swarm, peer)
             self._admit(join.swarm, peer, join, now)
 
-    def _on_leave(self, peer: PeerId, key: int) -> None:
-        """A peer left one swarm; should it come back over the same link, it is answered anew."""
+    def _on_leave(self, peer: PeerId, key: int, now: float) -> None:
+        """A peer left one swarm, or was never in it; should it come (back) over the same link, it
+        is answered anew."""
+        self.book.without(key, peer, now)
         self._early.get(peer, {}).pop(key, None)
         part = self.participations.get(key)
         if part is not None:
@@ -437,7 +443,7 @@ class Node:
             for peer, link in self._links.items():
                 if key in self._early.get(peer, {}) and link.port:
                     self._out += self._news.obtain(key, (link.host, link.port))
-        self._out += self._announcer.handle(Nudge(event.spread_s), now)
+        self._out += self._sources.handle(Nudge(event.spread_s), now)
 
     def _on_handout(self, handout: Handout, now: float) -> None:
         for publication in handout.publications:
@@ -473,21 +479,8 @@ class Node:
             for peer in linked:
                 self._join(key, peer)
 
-    # --- trackers --------------------------------------------------------------------------------
+    # --- sources of peers ------------------------------------------------------------------------
 
-    def _announce(self, now: float, urgent: bool) -> None:
-        event = HoldingsChanged(self._announcement(now), urgent)
-        self._out += self._announcer.handle(event, now)
-
-    def _announcement(self, now: float, leaving: bool = False) -> Announce:
-        parts = list(self.participations.values())[-HOLDINGS_MAX:]
-        return Announce(
-            node=self.me,
-            port=self._port,
-            zone=self.zone,
-            host=self._host,
-            follows=self._follows,
-            holdings=(*self._aside.values(), *(p.holding() for p in parts))[-HOLDINGS_MAX:],
-            wants=tuple(p.artifact for p in parts if p.wants_peers(now))[-WANTS_MAX:],
-            leaving=leaving,
-        )
+    def _announce(self, now: float, *, urgent: bool = False, leaving: bool = False) -> None:
+        parts, aside = self.participations.values(), self._aside.values()
+        self._out += self._sources.tell(parts, aside, now, urgent=urgent, leaving=leaving)

@@ -1,8 +1,10 @@
 """The peers a node knows of: where they are, for which artifact, who said so, how dials went.
 
-Sources (tracker, plan, user; later gossip and the distributed hash table) stand side by side and
-none is believed over its own dial: an address that fails is tried later, twice as late each time,
-and forgotten after a few failures. An address without failures comes first, then the freshest.
+Sources (tracker, plan, user, gossip and the distributed hash table) stand side by side and none is
+believed over its own dial: an address that fails is tried later, twice as late each time, and
+forgotten after a few failures. An address without failures comes first, then the freshest. What
+came by hearsay is forgotten sooner, and not heard again for a while: stale providers are the known
+disease of such sources.
 """
 
 from __future__ import annotations
@@ -13,6 +15,12 @@ from strew.messages import PeerId
 
 FAILURES_MAX = 4
 """An address that failed so often in a row is forgotten until somebody names it again."""
+
+HEARSAY = frozenset(("gossip", "dht"))
+"""Sources that pass on what others said."""
+
+HEARSAY_FAILURES_MAX, UNHEARD_S = 2, 30.0
+"""An address known by hearsay alone is forgotten after so many failures, for so long."""
 
 RETRY_FIRST_S = 0.5
 """Wait after the first failure: a node that was named while it was starting."""
@@ -50,6 +58,7 @@ class PeerBook:
 
     known: dict[int, dict[Address, KnownPeer]] = field(default_factory=dict)
     banned_until_s: dict[PeerId, float] = field(default_factory=dict)
+    _unheard_until_s: dict[Address, float] = field(default_factory=dict)
 
     def learn(
         self,
@@ -66,13 +75,15 @@ class PeerBook:
         peers = self.known.setdefault(swarm, {})
         entry = peers.get(address)
         if entry is None:
+            if source in HEARSAY and self._unheard_until_s.get(address, 0.0) > now:
+                return
             if len(peers) < ADDRESSES_MAX:
                 peers[address] = KnownPeer(*address, peer, zone, source, now, due_s, seed=seed)
             return
         if peer and entry.id != peer:
             entry.id, entry.failures, entry.due_s = peer, 0, due_s
         entry.named_s = now
-        if source == "plan":
+        if source == "plan" or entry.source in HEARSAY:
             entry.source = source
         entry.seed = entry.seed or seed
         entry.due_s = min(entry.due_s, due_s) if not entry.failures else entry.due_s
@@ -110,8 +121,23 @@ class PeerBook:
             if entry is not None:
                 entry.failures += 1
                 entry.due_s = now + RETRY_FIRST_S * 2.0**entry.failures
-                if entry.failures >= FAILURES_MAX:
+                hearsay = entry.source in HEARSAY
+                if entry.failures >= (HEARSAY_FAILURES_MAX if hearsay else FAILURES_MAX):
                     del peers[address]
+                    if hearsay:
+                        self._unhear(address, now)
+
+    def _unhear(self, address: Address, now: float) -> None:
+        if len(self._unheard_until_s) >= BANS_MAX:
+            self._unheard_until_s = {a: t for a, t in self._unheard_until_s.items() if t > now}
+        self._unheard_until_s[address] = now + UNHEARD_S
+
+    def without(self, swarm: int, peer: PeerId, now: float) -> None:
+        """The peer itself says that it takes no part in this swarm: that is believed at once."""
+        peers = self.known.get(swarm, {})
+        for entry in [entry for entry in peers.values() if entry.id == peer]:
+            entry.due_s = max(entry.due_s, now + UNHEARD_S)
+            entry.seed = False
 
     def reached(self, address: Address, peer: PeerId) -> None:
         """A dial ended in a link to this peer."""

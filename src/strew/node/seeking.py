@@ -53,6 +53,10 @@ class Seeker:
         """This node is about to take part in a swarm: its peers are worth knowing."""
         self._expected.add(key)
 
+    def expects(self, key: int) -> bool:
+        """Whether this node is about to take part in a swarm."""
+        return key in self._expected
+
     def opened(self, key: int, sources: Sequence[tuple[str, int]], now: float) -> None:
         """The swarm is open; `sources` are addresses the user named."""
         self._expected.discard(key)
