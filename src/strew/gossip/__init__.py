@@ -1,0 +1,1 @@
+"""Who is alive, what was published, who holds what: told from node to node, without a centre."""
