@@ -41,8 +41,8 @@ from strew.messages import (
     Tick,
     swarm_key_of,
 )
-from strew.node import Published
-from strew.node.node import EARLY_JOINS_MAX, LINKS_MAX, Node, Obtain
+from strew.node import Obtain, Published
+from strew.node.node import EARLY_JOINS_MAX, LINKS_MAX, Node
 from strew.node.peers import FAILURES_MAX, UNHEARD_S
 from strew.node.seeking import AGAIN_S, COURTESY_S, DIALS_MAX, EXPECTED_DIALS_MAX
 from strew.publication import Publication
@@ -613,7 +613,7 @@ def test_the_deadline_is_never_later_than_what_any_part_wants() -> None:
         dice.choice(moves)(dice.choice(peers))
         node = table.node
         wanted = [part.swarm.deadline() for part in node.participations.values()]
-        wanted += [node._sources.deadline(), node._refresh_s, node._seeker.next_due_s()]
+        wanted += [node._discovery.next_due_s(), node._refresh_s]
         wanted_s = min((due_s for due_s in wanted if due_s is not None), default=None)
         assert node.deadline() is None if wanted_s is None else node.deadline() <= wanted_s
 

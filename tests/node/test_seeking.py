@@ -14,7 +14,7 @@ def test_of_a_large_handout_no_more_than_so_many_are_remembered_for_dialling() -
     seeker = Seeker(PeerId("f" * 32), 40)
     seeker.expect(KEY)
     peers = [Peer(PeerId(f"{n:032x}"), "10.0.0.1", 1 + n) for n in range(NAMED_MAX + 500)]
-    assert seeker.named(KEY, None, peers, 0.0)
+    assert seeker.named(KEY, None, peers, "tracker", 0.0)
     assert len(seeker.book.known[KEY]) == NAMED_MAX
 
 

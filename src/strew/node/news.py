@@ -1,12 +1,16 @@
-"""Publications that a tracker's stream told, and that this node has not asked for yet.
+"""Publications that this node heard of, follows, and has not asked for yet.
 
 In a large fleet nodes announce one after another, lest the tracker choke; and if each fetched the
-manifest there, that would cost the origin a good part of the file. But whoever connects with a node
-in order to send it an artifact has the manifest: the news alone is enough to begin, and manifests
-travel the way the chunks will.
+manifest there, or from whoever published, that would cost the origin a good part of the file. But
+whoever connects with a node in order to send it an artifact has the manifest: the news alone is
+enough to begin, and manifests travel the way the chunks will. Only who was not met by a random
+moment of its own asks a machine that gossip named.
 """
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 from strew.messages import Action, Event, swarm_key_of
 from strew.publication import Publication
@@ -14,8 +18,10 @@ from strew.publication import Publication
 HEARD_MAX = 64
 """Publications kept; the oldest is forgotten, and comes with the next announce."""
 
+Address = tuple[str, int]
 
-class Published(Event, frozen=True, gc=False):
+
+class Published(Event, frozen=True):
     """A tracker's stream told of a publication this node follows; announces are to be spread over
     `spread_s` seconds, 0 in a small fleet."""
 
@@ -23,7 +29,14 @@ class Published(Event, frozen=True, gc=False):
     spread_s: float = 0.0
 
 
-class Obtain(Action, frozen=True, gc=False):
+class PublishedHere(Event, frozen=True):
+    """A name was given to an artifact at this very node, which is its origin: no tracker has to
+    know."""
+
+    publication: Publication
+
+
+class Obtain(Action, frozen=True):
     """A followed name was given to an artifact: get its manifest and open the store for it.
 
     Answered by `Opened`, sooner or later; `manifest` is empty if it did not come along. `holder` is
@@ -32,25 +45,53 @@ class Obtain(Action, frozen=True, gc=False):
 
     publication: Publication
     manifest: bytes
-    holder: tuple[str, int] | None = None
+    holder: Address | None = None
+
+
+@dataclass(slots=True)
+class Heard:
+    """One publication. From `due_s` on `holder` is asked, if nobody was met before."""
+
+    publication: Publication
+    holder: Address | None
+    due_s: float
 
 
 class News:
     """By swarm key; whoever is named here waits for an announce or for a peer that has it."""
 
     def __init__(self) -> None:
-        self._heard: dict[int, Publication] = {}
+        self._heard: dict[int, Heard] = {}
 
-    def hear(self, publication: Publication) -> None:
-        """It was published, and nothing is known of where it is."""
+    def hear(
+        self, publication: Publication, holder: Address | None = None, due_s: float = math.inf
+    ) -> None:
+        """It was published; `holder` is where, as far as gossip says."""
+        key = swarm_key_of(publication.artifact)
+        known = self._heard.get(key)
+        if known is not None:
+            if due_s < known.due_s:
+                known.holder, known.due_s = holder, due_s
+            return
         while len(self._heard) >= HEARD_MAX:
             del self._heard[next(iter(self._heard))]
-        self._heard[swarm_key_of(publication.artifact)] = publication
+        self._heard[key] = Heard(publication, holder, due_s)
 
-    def obtain(self, key: int, holder: tuple[str, int]) -> list[Action]:
+    def obtain(self, key: int, holder: Address) -> list[Action]:
         """A peer takes part in this swarm: if the node heard of it, that is where to begin."""
-        publication = self._heard.pop(key, None)
-        return [] if publication is None else [Obtain(publication, b"", holder)]
+        heard = self._heard.pop(key, None)
+        return [] if heard is None else [Obtain(heard.publication, b"", holder)]
+
+    def due(self, now: float) -> list[Action]:
+        """What nobody was met for in time."""
+        keys = [key for key, heard in self._heard.items() if heard.due_s <= now]
+        late = [self._heard.pop(key) for key in keys]
+        return [Obtain(heard.publication, b"", heard.holder) for heard in late]
+
+    def next_due_s(self) -> float | None:
+        """When `due` should be called."""
+        due_s = min((heard.due_s for heard in self._heard.values()), default=math.inf)
+        return None if due_s == math.inf else due_s
 
     def settle(self, key: int) -> None:
         """It was asked for in another way."""

@@ -12,18 +12,17 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
-from strew.announce.announcer import AnnounceAnswered, AnnounceFailed, Nudge
-from strew.announce.protocol import Handout, Holding, Peer
+from strew.announce.protocol import Holding
 from strew.content.bitfield import Bitfield
 from strew.errors import ProtocolError
+from strew.gossip.gossip import Gossip
+from strew.gossip.protocol import Member
 from strew.messages import (
     Action,
     ChunkArriving,
     ChunkEvent,
     Closed,
     Completed,
-    DialDone,
-    DialFailed,
     Discard,
     Disconnect,
     Drop,
@@ -46,10 +45,10 @@ from strew.messages import (
     Tick,
     swarm_key_of,
 )
-from strew.node.news import News, Obtain, Published
+from strew.node.discovery import DISCOVERY_EVENTS, Discovery
 from strew.node.participation import Participation, holding_aside
 from strew.node.peers import PeerBook
-from strew.node.seeking import NEIGHBOURS_DEFAULT, Seeker
+from strew.node.seeking import NEIGHBOURS_DEFAULT
 from strew.node.sources import Sources
 from strew.swarm.offers import CREDIT_DEFAULT, STALL_DEFAULT_S
 from strew.swarm.slots import SLOTS_DEFAULT, UploadSlots
@@ -76,7 +75,12 @@ _FOR_THE_NODE = frozenset((Meet, Drop, Completed))
 
 
 class Node:
-    """See the module. `follows` and `trackers` are what the user configured; `now` the start."""
+    """See the module. `follows` and `trackers` are what the user configured; `now` the start.
+
+    `host` is told to trackers, which otherwise take the address they see; `reached_at` to members,
+    as is `incarnation`, which must grow from one life of this node to the next. `seeds` and
+    `is_member`: see strew.node.sources.
+    """
 
     def __init__(
         self,
@@ -94,6 +98,10 @@ class Node:
         stall_s: float = STALL_DEFAULT_S,
         neighbours: int = NEIGHBOURS_DEFAULT,
         limited: bool = True,
+        seeds: Sequence[tuple[str, int]] | None = None,
+        is_member: bool = True,
+        reached_at: str = "",
+        incarnation: int = 0,
     ) -> None:
         self.me = me
         self.zone = zone
@@ -103,21 +111,28 @@ class Node:
         self.slots = UploadSlots(slots)
         self._credit = credit
         self._stall_s = stall_s
-        self._seeker = Seeker(me, neighbours)
         self._links: dict[PeerId, LinkUp] = {}
         self._linked_s: dict[PeerId, float] = {}
         self._early: dict[PeerId, dict[int, Join]] = {}
-        self._news = News()
-        self._sources = Sources(
+        self._discovery = Discovery(
             me,
             dice,
-            now,
-            host=host,
-            port=port,
-            zone=zone,
-            follows=follows,
-            trackers=trackers,
-            limited=limited,
+            Sources(
+                Member(me, reached_at or host, port, zone, tuple(follows), incarnation),
+                dice,
+                now,
+                host=host,
+                trackers=trackers,
+                limited=limited,
+                seeds=seeds,
+                is_member=is_member,
+            ),
+            neighbours,
+            self.participations,
+            self._links,
+            self._early,
+            self._to_swarm,
+            self._join,
         )
         self._refresh_s: float | None = None
         self._slow_due_s: float | None = None
@@ -138,7 +153,12 @@ class Node:
         else:
             self._handle_rare(event, now)
             self._look_ahead()
-        return self._out
+        return self._take()
+
+    def _take(self) -> list[Action]:
+        out = self._out + self._discovery.actions
+        self._discovery.actions.clear()
+        return out
 
     def _handle_rare(self, event: Event, now: float) -> None:
         match event:
@@ -148,30 +168,28 @@ class Node:
                 self._on_link(event, now)
             case LinkLost():
                 self._on_lost(event, now)
-            case DialDone() | DialFailed():
-                self._on_dialled(event, now)
             case Opened():
                 self._on_opened(event, now)
             case StateChanged():
                 self._on_state(event, now)
             case Closed():
                 self._on_closed(event, now)
-            case AnnounceAnswered():
-                self._out += self._sources.handle(event, now)
-                self._on_handout(event.handout, now)
-            case Published():
-                self._on_published(event, now)
-            case AnnounceFailed() | Nudge():
-                self._out += self._sources.handle(event, now)
             case Leaving():
                 self._announce(now, leaving=True)
+            case _ if isinstance(event, DISCOVERY_EVENTS):
+                self._discovery.handle(event, now)
             case _:
                 raise AssertionError(f"a node is not told of {type(event).__name__}")
 
     @property
     def book(self) -> PeerBook:
         """The peers this node knows of; to be read only."""
-        return self._seeker.book
+        return self._discovery.book
+
+    @property
+    def gossip(self) -> Gossip | None:
+        """What this node knows of its fleet without a centre; to be read only."""
+        return self._discovery.sources.gossip
 
     def deadline(self) -> float | None:
         """When the node wants its next `Tick`."""
@@ -184,7 +202,7 @@ class Node:
 
     def _look_ahead(self) -> None:
         """Remember when anything but a swarm is due; chunks and messages do not change that."""
-        due = (self._sources.deadline(), self._refresh_s, self._seeker.next_due_s())
+        due = (self._discovery.next_due_s(), self._refresh_s)
         self._slow_due_s = min((d for d in due if d is not None), default=None)
 
     def snapshot(self, now: float) -> dict[str, Any]:
@@ -193,7 +211,7 @@ class Node:
             "id": self.me,
             "zone": self.zone,
             "links": len(self._links),
-            **self._sources.snapshot(now),
+            **self._discovery.sources.snapshot(now),
             "swarms": {
                 p.artifact: {"state": p.state, "reason": p.reason, **p.swarm.snapshot()}
                 for p in self.participations.values()
@@ -205,7 +223,7 @@ class Node:
         self._out = []
         self._announce(now, urgent=True)
         self._look_ahead()
-        return self._out
+        return self._take()
 
     # --- time ------------------------------------------------------------------------------------
 
@@ -214,16 +232,16 @@ class Node:
             due = part.swarm.deadline()
             if due is not None and due <= now:
                 self._to_swarm(key, Tick(), now)
-        for key in list(self._seeker.wanting):
-            self._seek(key, now)
         if self._refresh_s is not None and now >= self._refresh_s:
             fetching = any(p.state == "fetching" for p in self.participations.values())
             self._refresh_s = now + REFRESH_S if fetching else None
             self._announce(now)
+            self._discovery.look_again(now)
         self._close_idle(now)
-        if (due_s := self._sources.deadline()) is not None and due_s <= now:
+        due_s = self._discovery.sources.announce_due_s()
+        if due_s is not None and due_s <= now:
             self._announce(now)  # what goes out is the state of this moment
-        self._out += self._sources.handle(Tick(), now)
+        self._discovery.tick(now)
 
     def _close_idle(self, now: float) -> None:
         """Keep no more than a few links over which nothing will come or go."""
@@ -253,15 +271,14 @@ class Node:
             if type(action) not in _FOR_THE_NODE:
                 self._out.append(action)
             elif isinstance(action, Meet):
-                self._seeker.meet(key, action.members, now, mutual=action.mutual)
-                self._seek(key, now)
+                self._discovery.meet(key, action.members, now, mutual=action.mutual)
                 self._look_ahead()
             elif isinstance(action, Drop):
                 self.book.ban(action.peer, now + action.ban_s, now)
                 self._out.append(Disconnect(action.peer, action.reason))
             else:
                 self._out.append(action)
-                self._seeker.wanting.discard(key)
+                self._discovery.completed(key)
                 self._look_ahead()
 
     def _on_opened(self, event: Opened, now: float) -> None:
@@ -281,17 +298,14 @@ class Node:
             credit=self._credit,
             stall_s=self._stall_s,
         )
-        self._seeker.opened(key, event.sources, now)
-        self.participations[key] = Participation(swarm, event, now)
+        part = self.participations[key] = Participation(swarm, event, now)
         for peer in list(self._links):
             early = self._early.get(peer, {}).pop(key, None)
             if not swarm.have.complete or early is not None:
                 self._join(key, peer)
             if early is not None:
                 self._admit(key, peer, early, now)
-        if not swarm.have.complete or event.origin:
-            self._seeker.wanting.add(key)
-            self._seek(key, now)
+        self._discovery.opened(part, event, now)
         if not swarm.have.complete and self._refresh_s is None:
             self._refresh_s = now + REFRESH_S
         alone = not swarm.have.complete and not self.book.known.get(key)
@@ -314,7 +328,7 @@ class Node:
     def _on_closed(self, event: Closed, now: float) -> None:
         key = swarm_key_of(event.artifact)
         if self._leave(key, now) or self._aside.pop(key, None) is not None:
-            self._seeker.closed(key)
+            self._discovery.closed(key)
             self._announce(now)
 
     def _leave(self, key: int, now: float) -> bool:
@@ -352,13 +366,7 @@ class Node:
             if event.peer in part.swarm.neighbours:
                 self._to_swarm(key, NeighbourLeft(event.peer, event.reason), now)
             if not part.swarm.have.complete:
-                self._seeker.wanting.add(key)
-                self._seek(key, now)
-
-    def _on_dialled(self, event: DialDone | DialFailed, now: float) -> None:
-        self._seeker.dial_ended(event, now)
-        for key in list(self._seeker.wanting):
-            self._seek(key, now)
+                self._discovery.wants(key, now)
 
     def _on_message(self, event: MessageReceived, now: float) -> None:
         message = event.message
@@ -376,10 +384,9 @@ class Node:
             early = self._early.setdefault(peer, {})
             if len(early) < EARLY_JOINS_MAX and len(join.have) <= EARLY_HAVE_BYTES_MAX:
                 early[join.swarm] = join
-                link = self._links.get(peer)
-                if link is not None and link.port:
-                    self._out += self._news.obtain(join.swarm, (link.host, link.port))
-            if not self._seeker.expects(join.swarm):
+                if peer in self._links:
+                    self._discovery.met(join.swarm, self._links[peer])
+            if not self._discovery.expects(join.swarm):
                 self._out.append(Send(peer, Leave(join.swarm)))
             return
         if peer in self._links:
@@ -432,55 +439,6 @@ class Node:
         self._to_swarm(key, event, now)
         self._out += [Send(peer, news) for news in part.news_for(peer)]
 
-    # --- finding peers ---------------------------------------------------------------------------
-
-    def _on_published(self, event: Published, now: float) -> None:
-        """Announce soon; where that takes a while, begin with the first peer that comes."""
-        key = swarm_key_of(event.publication.artifact)
-        if key not in self.participations:
-            self._news.hear(event.publication)
-            self._seeker.expect(key)
-            for peer, link in self._links.items():
-                if key in self._early.get(peer, {}) and link.port:
-                    self._out += self._news.obtain(key, (link.host, link.port))
-        self._out += self._sources.handle(Nudge(event.spread_s), now)
-
-    def _on_handout(self, handout: Handout, now: float) -> None:
-        for publication in handout.publications:
-            key = swarm_key_of(publication.artifact)
-            self._news.settle(key)
-            if key not in self.participations:
-                self._seeker.expect(key)
-            manifest = handout.manifests.get(publication.artifact, b"")
-            self._out.append(Obtain(publication, manifest))
-        for artifact, peers in handout.peers.items():
-            self._on_peers(swarm_key_of(artifact), peers, now)
-
-    def _on_peers(self, key: int, peers: Sequence[Peer], now: float) -> None:
-        """A tracker names peers of a swarm this node is in, or is about to be in."""
-        part = self.participations.get(key)
-        if not self._seeker.named(key, part, peers, now):
-            return
-        if part is not None and part.origin:
-            named = tuple(
-                (PlanMember(p.id, p.host, p.port), p.zone)
-                for p in peers
-                if p.id != self.me and not p.complete
-            )
-            self._to_swarm(key, MembersNamed(named), now)
-        self._seek(key, now)
-
-    def _seek(self, key: int, now: float) -> None:
-        """Dial known peers of the swarm until it has neighbours enough."""
-        part = self.participations.get(key)
-        dials, linked = self._seeker.seek(key, part, self._links.keys(), now)
-        self._out += dials
-        if part is not None:
-            for peer in linked:
-                self._join(key, peer)
-
-    # --- sources of peers ------------------------------------------------------------------------
-
     def _announce(self, now: float, *, urgent: bool = False, leaving: bool = False) -> None:
-        parts, aside = self.participations.values(), self._aside.values()
-        self._out += self._sources.tell(parts, aside, now, urgent=urgent, leaving=leaving)
+        """Tell all sources of peers what this node holds."""
+        self._discovery.tell(self._aside, now, urgent=urgent, leaving=leaving)

@@ -76,9 +76,9 @@ class Seeker:
         return min((d for d in due if d is not None), default=None)
 
     def named(
-        self, key: int, part: Participation | None, peers: Sequence[Peer], now: float
+        self, key: int, part: Participation | None, peers: Sequence[Peer], source: str, now: float
     ) -> bool:
-        """A tracker names peers of a swarm; False if this node has no use for them."""
+        """A source names peers of a swarm; False if this node has no use for them."""
         if part.only_sources if part else key not in self._expected:
             return False
         seeding = part is not None and part.swarm.have.complete
@@ -89,7 +89,7 @@ class Seeker:
             due_s = now if at_once else now + COURTESY_S
             address = (peer.host, peer.port)
             self.book.learn(
-                key, address, peer.id, peer.zone, "tracker", due_s, now, seed=peer.complete
+                key, address, peer.id, peer.zone, source, due_s, now, seed=peer.complete
             )
         if part is None or part.origin or not seeding:
             self.wanting.add(key)
