@@ -327,7 +327,7 @@ def test_get_stays_until_it_is_told_to_end(fleet: Fleet, published: dict[str, An
         (("show", "nobody:1"), 3, "not-found"),
         (("status", "nobody:1"), 3, "not-found"),
         (("verify", "nowhere/at-all"), 3, "not-found"),
-        (("node", "--follow", "app:*"), 9, "configuration"),
+        (("node", "--follow", "app:*", "--listen", "192.0.2.1:7"), 9, "configuration"),
         (("gc", "blake3:" + "0" * 64), 3, "not-found"),
     ],
 )

@@ -4,7 +4,7 @@ import math
 import random
 
 from strew.gossip.health import Health
-from strew.gossip.hearing import FANOUT, STRANGERS_TOLD_MAX, Hearing
+from strew.gossip.hearing import FANOUT, HELD_AT_ONCE_MAX, STRANGERS_TOLD_MAX, Hearing
 from strew.gossip.holdings import Holding, Holdings, OwnHoldings
 from strew.gossip.membership import MemberCame, MemberGone, Membership
 from strew.gossip.names import NameHeard, Names
@@ -155,6 +155,13 @@ def test_holdings_of_strangers_of_the_dead_and_of_oneself_are_not_believed() -> 
     play.hear(held(2), held(2))
     assert play.holdings.count == 1
     assert play.waiting() == (dead(1), held(2))
+
+
+def test_in_a_small_fleet_holdings_are_worth_a_datagram_and_in_a_large_one_they_ride() -> None:
+    for count, pressing in ((HELD_AT_ONCE_MAX, True), (HELD_AT_ONCE_MAX + 1, False)):
+        play = Play(count)
+        play.hear(held(2))
+        assert play.queue.pressing is pressing and len(play.queue) == 1
 
 
 def entries(*rumours: Rumour) -> Entries:

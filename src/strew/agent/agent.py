@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,7 @@ import structlog
 from strew.agent.arrivals import Arrivals
 from strew.agent.client import HOST_HEADER
 from strew.agent.fetches import Fetches
+from strew.agent.gossiping import Gossiping, own_host
 from strew.agent.metrics import AgentMetrics
 from strew.agent.settings import Settings
 from strew.agent.storing import StoreThread
@@ -29,8 +31,10 @@ from strew.announce.announcer import SendAnnounce
 from strew.codec import TYPE_CHUNK, ChunkHeader
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
-from strew.errors import NotFoundError, StrewError
+from strew.content.reference import Address
+from strew.errors import ConfigurationError, NotFoundError, StrewError
 from strew.fleet import FleetKey
+from strew.gossip.exchange import AnswerExchange, Exchange
 from strew.messages import (
     Action,
     CancelSend,
@@ -52,6 +56,7 @@ from strew.messages import (
     Recheck,
     Send,
     SendChunk,
+    SendDatagram,
     Tick,
     Wire,
     swarm_key_of,
@@ -70,6 +75,9 @@ from strew.transfer.port import (
 )
 from strew.transfer.receiving import SliceBuffer
 
+PORT_TRIES = 16
+"""Ports tried where any will do: that of a number free for TCP may be taken for UDP."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -85,6 +93,8 @@ class Agent:
         peer: PeerId | None = None,
         trackers: tuple[tuple[str, int], ...] = (),
         announces: bool = True,
+        seeds: tuple[Address, ...] | None = None,
+        is_member: bool = True,
         on_obtain: Callable[[Obtain], None] | None = None,
         on_transfer: Callable[[Transfer], None] | None = None,
     ) -> None:
@@ -102,6 +112,10 @@ class Agent:
         self.down = TokenBucket(settings.rate_down_bytes_per_s, loop.time)
         self.port = Port(self.identity, key, self, self.up, self.down)
         self.session: aiohttp.ClientSession | None = None
+        self.gossiping: Gossiping | None = None
+        if seeds is not None:
+            self.gossiping = Gossiping(self, seeds, dht_open=settings.dht_open)
+        self._is_member = is_member
         self.trackers = Trackers(self, trackers, announces)
         self._on_obtain = on_obtain
         self._events: deque[Event] = deque()
@@ -123,6 +137,12 @@ class Agent:
             SendAnnounce: self.trackers.announce,
             Obtain: self._obtain,
         }
+        if self.gossiping is not None:
+            self._execute |= {
+                SendDatagram: self.gossiping.send,
+                Exchange: self.gossiping.exchange,
+                AnswerExchange: self.gossiping.answer,
+            }
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -135,7 +155,8 @@ class Agent:
         self.session = aiohttp.ClientSession(headers=HOST_HEADER)
         host, port = self.settings.listen
         inbound_max = INBOUND_MAX if tracker is None else INBOUND_TRACKER_MAX
-        await self.port.listen(host, port, http, inbound_max=inbound_max)
+        await self._listen(host, port, http, inbound_max)
+        seeds = await self.gossiping.addresses() if self.gossiping is not None else None
         if tracker is not None:
             self.trackers.add((host, self.port.port))
             tracker.adopt(self.identity.node)
@@ -153,12 +174,31 @@ class Agent:
             stall_s=self.settings.chunk_stall_s,
             neighbours=self.settings.neighbours,
             limited=tracker is None,
+            seeds=seeds,
+            is_member=self._is_member,
+            reached_at=own_host(self.settings.listen, seeds or ()),
+            incarnation=int(time.time() * 1000),
         )
         for stored in self.store.artifacts():
             if stored.state == "complete":
                 self.fetches.seed(self.store.manifest(stored.artifact), origin=stored.pinned)
         self.carry_out(self.node.join_fleet(self._loop.time()))
         self.trackers.start()
+
+    async def _listen(self, host: str, port: int, http: HttpFactory, inbound_max: int) -> None:
+        """Take the port, and the UDP port of the same number: where any will do, one that has
+        both free."""
+        for attempt in range(PORT_TRIES):
+            await self.port.listen(host, port, http, inbound_max=inbound_max)
+            if self.gossiping is None:
+                return
+            try:
+                await self.gossiping.port.listen(host, self.port.port)
+                return
+            except ConfigurationError:
+                await self.port.close()
+                if port or attempt == PORT_TRIES - 1:
+                    raise
 
     async def stop(self) -> None:
         """Say goodbye, end transfers where they are (they can be resumed), close everything."""
@@ -174,6 +214,8 @@ class Agent:
         if self._timer is not None:
             self._timer.cancel()
         await self.port.close()
+        if self.gossiping is not None:
+            self.gossiping.port.close()
         await asyncio.to_thread(self.storing.stop)
         if self.session is not None:
             await self.session.close()

@@ -19,13 +19,19 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from strew.agent.agent import Agent
+from strew.agent.client import HELD
+from strew.agent.directory import Directory
 from strew.agent.files import Files
 from strew.agent.transfer import Transfer
+from strew.announce.protocol import decoded
+from strew.announce.reference import follows
 from strew.content.digest import ArtifactId, parse_artifact_id
 from strew.content.manifest import MANIFEST_BYTES_MAX, Manifest
 from strew.errors import NotFoundError, UsageError
 from strew.fleet import Role
-from strew.tracker.gate import Gate, RequestMetrics, Route, body_of, host_rule
+from strew.gossip.protocol import EXCHANGE_BYTES_MAX
+from strew.tracker.gate import Gate, RequestMetrics, Route, body_of, host_rule, reference_of
+from strew.tracker.reports import PublishRequest
 from strew.tracker.service import Tracker
 
 READ = frozenset((Role.READ, Role.NODE))
@@ -34,6 +40,9 @@ PUBLISH = frozenset((Role.PUBLISH,))
 
 REQUEST_BYTES_MAX = 64 << 10
 """Largest control request: a fetch with its list of sources."""
+
+
+_publish_decoder = msgspec.json.Decoder(PublishRequest)
 
 
 class FetchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,6 +72,7 @@ class NodeApi:
             metrics = RequestMetrics(agent.metrics.registry)
             self._gate = Gate(agent.key, metrics, host_rule())
         self._files = Files(agent)
+        self._directory = Directory(agent)
 
     def table(self) -> list[Route]:
         """The node's routes with their roles."""
@@ -77,9 +87,14 @@ class NodeApi:
             Route("GET", f"{v1}/artifacts/{{id}}/manifest", "manifest", READ, self._manifest),
             Route("GET", f"{v1}/swarms/{{id}}", "swarm", READ, self._swarm),
             Route("GET", f"{v1}/nodes", "nodes", READ, self._nodes),
+            Route("GET", f"{v1}/names", "names", READ, self._names),
+            Route("GET", f"{v1}/names/{{name:.+}}/{{tag}}", "resolve", READ, self._resolve),
+            Route("PUT", f"{v1}/names/{{name:.+}}/{{tag}}", "publish", PUBLISH, self._publish),
+            Route("PUT", f"{v1}/artifacts/{{id}}/manifest", "upload", PUBLISH, self._put_manifest),
             Route("PUT", f"{v1}/uploads/{{id}}", "take", PUBLISH, self._take),
             Route("GET", f"{v1}/transfers/{{id}}", "transfer", READ, self._transfer),
             Route("POST", f"{v1}/transfers", "fetch", NODE, self._fetch),
+            Route("POST", f"{v1}/gossip", "gossip", NODE, self._gossip),
             Route("GET", "/files/{id}/{path:.*}", "files", None, self._files.get, held=True),
         ]
 
@@ -118,32 +133,63 @@ class NodeApi:
         return _json(self._agent.snapshot())
 
     async def _artifacts(self, _request: web.Request) -> web.Response:
-        stored = await asyncio.to_thread(self._agent.store.artifacts)
-        return _json([_stored(artifact) for artifact in stored])
+        return _json(list((await self._known_artifacts()).values()))
 
     async def _artifact(self, request: web.Request) -> web.Response:
         wanted = parse_artifact_id(request.match_info["id"])
+        known = (await self._known_artifacts()).get(wanted)
+        if known is None:
+            raise NotFoundError(f"nothing is known of {wanted}")
+        return _json(known)
+
+    async def _known_artifacts(self) -> dict[ArtifactId, dict[str, Any]]:
+        """What members gave a name, and what this node stores, with what the store says of it."""
+        known: dict[ArtifactId, dict[str, Any]] = {}
+        for report in self._directory.artifacts():
+            known[report.artifact] = msgspec.structs.asdict(report)
         for stored in await asyncio.to_thread(self._agent.store.artifacts):
-            if stored.artifact == wanted:
-                return _json(_stored(stored))
-        raise NotFoundError(f"{wanted} is not stored here")
+            told = known.setdefault(stored.artifact, {"manifest_bytes": 0, "references": ()})
+            told["added_s"] = told.get("added_s") or stored.added_unix_s
+            told |= _stored(stored)
+        return known
 
     async def _manifest(self, request: web.Request) -> web.Response:
-        manifest = self._agent.store.manifest(parse_artifact_id(request.match_info["id"]))
-        return web.Response(body=manifest.raw, content_type="application/octet-stream")
+        """That of what is stored here, else from a member that holds some of it."""
+        artifact = parse_artifact_id(request.match_info["id"])
+        try:
+            raw = self._agent.store.manifest(artifact).raw
+        except NotFoundError:
+            if HELD in request.query:
+                raise
+            raw = await self._directory.manifest(artifact)
+        return web.Response(body=raw, content_type="application/octet-stream")
 
     async def _swarm(self, request: web.Request) -> web.Response:
-        wanted = parse_artifact_id(request.match_info["id"])
-        swarm = self._agent.snapshot()["swarms"].get(wanted)
-        if swarm is None:
-            raise NotFoundError(f"this node takes no part in a swarm of {wanted}")
-        return _json(swarm)
+        return _json(self._directory.swarm(parse_artifact_id(request.match_info["id"])))
 
     async def _nodes(self, _request: web.Request) -> web.Response:
-        links = self._agent.port.links.values()
-        return _json(
-            [{"node": k.peer, "host": k.host, "port": k.port, "zone": k.zone} for k in links]
-        )
+        return _json(self._directory.nodes())
+
+    async def _names(self, _request: web.Request) -> web.Response:
+        return _json(self._directory.names())
+
+    async def _resolve(self, request: web.Request) -> web.Response:
+        return _json(self._directory.resolve(reference_of(request)))
+
+    # --- publishing ------------------------------------------------------------------------------
+
+    async def _put_manifest(self, request: web.Request) -> web.Response:
+        """Whoever uploaded the artifact brought its manifest along; anything else is refused."""
+        return _json(self._directory.artifact(parse_artifact_id(request.match_info["id"])))
+
+    async def _publish(self, request: web.Request) -> web.Response:
+        """Give an artifact that was uploaded here a name."""
+        body = await body_of(request, REQUEST_BYTES_MAX)
+        asked = decoded(body, _publish_decoder, "request to publish")
+        publication = self._directory.publish(reference_of(request), asked.artifact)
+        if self._into is not None and follows(self._agent.settings.follow, publication.reference):
+            self._agent.spawn(self._agent.fetches.install(publication.artifact, self._into))
+        return _json(publication)
 
     # --- control ---------------------------------------------------------------------------------
 
@@ -165,6 +211,15 @@ class NodeApi:
         if transfer is None or transfer.finished.done():
             transfer = self._agent.fetches.publish_from(manifest, address)
         return _json(_progress(self._agent, transfer))
+
+    async def _gossip(self, request: web.Request) -> web.Response:
+        """One body of an exchange between two members."""
+        gossiping = self._agent.gossiping
+        if gossiping is None:
+            raise NotFoundError("this node takes no part in gossip")
+        body = await body_of(request, EXCHANGE_BYTES_MAX)
+        answer = await gossiping.asked(body)
+        return web.Response(body=answer, content_type="application/octet-stream")
 
     async def _fetch(self, request: web.Request) -> web.Response:
         body = await body_of(request, REQUEST_BYTES_MAX)

@@ -9,14 +9,20 @@ from typing import Any
 import msgspec
 from aiohttp import hdrs
 
-from strew.content.digest import ArtifactId
-from strew.content.manifest import Manifest
+from strew.content.digest import ArtifactId, artifact_id_of
+from strew.content.manifest import MANIFEST_BYTES_MAX, Manifest
 from strew.content.reference import Address
+from strew.errors import IntegrityError
+from strew.gossip.protocol import EXCHANGE_BYTES_MAX
 from strew.tracker.client import LISTING_BYTES_MAX, MANIFEST_WITHIN_S, TrackerClient
 
 HOST_HEADER = {hdrs.HOST: "localhost"}
 """For the session of every strew client. The other end admits IP literals and localhost, to keep
 out pages of browsers (DNS rebinding); it need not know by which name its machine is called."""
+
+
+HELD = "held"
+"""In the query for a manifest: that of others is not wanted."""
 
 
 class TransferReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +83,30 @@ class NodeClient(TrackerClient):
     async def transfer(self, artifact: ArtifactId) -> TransferReport:
         """How far a transfer of that process is. NotFoundError if it has none."""
         return await self._listed(f"/api/v1/transfers/{artifact}", TransferReport)
+
+    async def exchange(self, body: bytes) -> bytes:
+        """Compare what is known of the fleet; see strew.gossip.exchange for the bodies."""
+        return await self._asked(
+            "POST",
+            "/api/v1/gossip",
+            self._node,
+            data=body,
+            limit_bytes=EXCHANGE_BYTES_MAX,
+            content_type="application/octet-stream",
+        )
+
+    async def held_manifest(self, artifact: ArtifactId) -> bytes:
+        """As `manifest`, of what that very node holds: it asks nobody else for it."""
+        raw = await self._asked(
+            "GET",
+            f"/api/v1/artifacts/{artifact}/manifest?{HELD}=1",
+            self._node,
+            limit_bytes=MANIFEST_BYTES_MAX,
+            content_type="application/octet-stream",
+        )
+        if artifact_id_of(raw) != artifact:
+            raise IntegrityError(f"node {self.address} gave other bytes for {artifact}")
+        return raw
 
     async def node(self) -> NodeReport:
         """The node as it is now."""

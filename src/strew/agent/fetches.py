@@ -75,6 +75,17 @@ class Fetches:
         transfer.becomes_origin = True
         return transfer
 
+    async def install(self, artifact: ArtifactId, folder: Path) -> None:
+        """Put what is complete here in place, too, under its published name inside `folder`."""
+        try:
+            manifest = self._store.manifest(artifact)
+            target = folder / manifest.name
+            await asyncio.to_thread(self._store.begin, manifest, target)
+            await asyncio.to_thread(self._store.finish, artifact)
+        except StrewError as error:
+            _log.warning("not put in place", artifact=artifact, reason=str(error))
+        self._forget_replaced()
+
     def abandon(self, artifact: ArtifactId) -> None:
         """Stop fetching an artifact and delete what of it is not complete."""
         transfer = self.transfers.get(artifact)

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from strew import __version__
 from strew.messages import PeerId
+from strew.transfer.sealing import Fault
 
 if TYPE_CHECKING:
     from strew.agent.agent import Agent
@@ -50,6 +51,12 @@ class AgentMetrics:
         self._bans = Counter(
             "strew_peer_bans", "Peers dropped for a while, by reason", ["reason"], registry=registry
         )
+        self.gossip_messages = Counter(
+            "strew_gossip_messages",
+            "Datagrams of gossip that came in, by what they say",
+            ["type"],
+            registry=registry,
+        )
         self._gauges(registry)
 
     def _gauges(self, registry: CollectorRegistry) -> None:
@@ -58,15 +65,40 @@ class AgentMetrics:
         active.set_function(lambda: agent.fetches.active)
         neighbours = Gauge("strew_neighbours", "Connected peers", registry=registry)
         neighbours.set_function(lambda: len(agent.port.links))
+        members = Gauge(
+            "strew_members", "Other members, as gossip knows them", ["state"], registry=registry
+        )
+        for state in ("alive", "suspect", "gone"):
+            members.labels(state).set_function(partial(self._members, state))
         waited = Gauge(
             "strew_rate_limit_wait_seconds_total",
             "Time that transfers waited for a configured rate",
             registry=registry,
         )
         waited.set_function(lambda: agent.up.waited_s + agent.down.waited_s)
+        dropped = Gauge(
+            "strew_datagrams_dropped_total",
+            "Datagrams that were not taken, or not sent, by reason",
+            ["reason"],
+            registry=registry,
+        )
+        for fault in Fault:
+            dropped.labels(fault.value).set_function(partial(self._dropped, fault))
         store = Gauge("strew_store_bytes", "Bytes of artifacts", ["state"], registry=registry)
         for state in ("complete", "partial"):
             store.labels(state).set_function(partial(self._stored_bytes, state))
+
+    def _dropped(self, fault: Fault) -> float:
+        gossiping = self._agent.gossiping
+        return gossiping.port.dropped[fault] if gossiping is not None else 0.0
+
+    def _members(self, state: str) -> float:
+        gossip = self._agent.node.gossip if self._agent.node is not None else None
+        if gossip is None:
+            return 0.0
+        known = gossip.snapshot()
+        alive = known.living - known.suspects
+        return {"alive": alive, "suspect": known.suspects, "gone": known.tombstones}[state]
 
     def _stored_bytes(self, state: str) -> float:
         stored = self._agent.store.artifacts()

@@ -40,14 +40,17 @@ async def open_agent(
     trackers: tuple[Address, ...] = (),
     into: Path | None = None,
     announces: bool = True,
+    seeds: tuple[Address, ...] | None = None,
+    is_member: bool = True,
     tracker: Tracker | None = None,
     on_transfer: Callable[[Transfer], None] | None = None,
 ) -> AsyncIterator[Agent]:
     """A started agent, stopped when the context ends.
 
     With `into` it follows `settings.follow` into that folder. With `tracker` the process is that
-    tracker as well, on the same port, and its node announces to it like any other. `on_transfer`
-    is called for each transfer that begins.
+    tracker as well, on the same port, and its node announces to it like any other. With `seeds` it
+    takes part in gossip and the hash table, or, being no `member`, asks the hash table alone.
+    `on_transfer` is called for each transfer that begins.
     """
     _raise_descriptor_limit()
     follower = Follower(into) if into is not None and settings.follow else None
@@ -58,6 +61,8 @@ async def open_agent(
         peer=peer,
         trackers=trackers,
         announces=announces,
+        seeds=seeds,
+        is_member=is_member,
         on_obtain=follower.heard if follower else None,
         on_transfer=on_transfer,
     )

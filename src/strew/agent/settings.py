@@ -34,7 +34,7 @@ NODE_PORT = 7301
 TRACKER_PORT = 7300
 
 JOIN_MAX = 16
-"""Trackers asked in turn: more would only delay saying that none answers."""
+"""Trackers and nodes to begin with: more would only delay saying that none answers."""
 
 FOLLOW_MAX = 64
 """Patterns a node may send in one announce."""
@@ -137,6 +137,12 @@ def _size_or_none(text: str) -> int | None:
     return None if text.strip().lower() == UNLIMITED else parse_size(text)
 
 
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise UsageError(f"{text!r} is neither yes nor no")
+    return text == "yes"
+
+
 def _choice(choices: tuple[str, ...]) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
@@ -177,7 +183,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Knob(
             "join",
             parse_address,
-            "trackers to join, the first that answers is used",
+            "trackers or nodes of the fleet to join by; of trackers the first that answers is used",
             unit="HOST:PORT",
             many=JOIN_MAX,
         ),
@@ -327,6 +333,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             lowering="quick to leave a dead neighbour; slow ones are left too, their bytes wasted",
         ),
     ]
+    dht_open: Annotated[
+        bool,
+        Knob(
+            "dht-open",
+            _yes_or_no,
+            "speak the hash table in the open (BEP 5), so that BitTorrent programs take part; all "
+            "nodes of a fleet must agree",
+            default="no",
+            unit="yes|no",
+            raising="anybody who reaches the UDP port may ask who has an artifact, and name others",
+            lowering="only the fleet's machines take part",
+        ),
+    ]
     log_format: Annotated[
         LogFormat,
         Knob(
@@ -411,6 +430,8 @@ def shown(knob: Knob, value: object) -> str:
         return exact_size(value)
     if knob.unit == "bytes/s" and isinstance(value, int):
         return exact_rate(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if knob.unit == "s":
         return f"{value:g}s"
     return str(value)

@@ -22,7 +22,7 @@ from strew.errors import (
     UnavailableError,
 )
 from strew.messages import swarm_key_of
-from strew.node import Published
+from strew.node import Published, PublishedHere
 from strew.tracker.client import FeedEvent, TrackerClient
 from strew.tracker.reports import PublicationEvent
 
@@ -108,7 +108,9 @@ class Trackers:
         try:
             handout = await self.client(action.tracker).announce(action.announce)
         except StrewError as error:
-            _log.info("announce failed", tracker=action.tracker, reason=error.message)
+            # a node that is joined by is no tracker, and says so: gossip does not need it
+            tell = _log.debug if isinstance(error, NotFoundError) else _log.info
+            tell("announce failed", tracker=action.tracker, reason=error.message)
             self._agent.tell(AnnounceFailed(action.tracker, error.message))
             if isinstance(error, DeniedError):
                 self._denied(action.tracker, error)
@@ -134,6 +136,8 @@ class Trackers:
                         last = event.id or last
                         wait_s = STREAM_RETRY_FIRST_S
                         self._heard(event)
+            except NotFoundError:
+                wait_s = STREAM_RETRY_MAX_S  # a node, no tracker; one may be started in its place
             except StrewError as error:
                 _log.info("event stream ended", tracker=name, reason=error.message)
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
@@ -152,6 +156,7 @@ class Trackers:
             if self._pins is not None:
                 self._pins.heard(published)
             if swarm_key_of(published.artifact) in agent.manifests:
+                agent.tell(PublishedHere(published))
                 agent.tell(Nudge(news.spread_s))
             elif follows(agent.settings.follow, published.reference):
                 agent.tell(Published(published, news.spread_s))

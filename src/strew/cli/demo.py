@@ -23,7 +23,8 @@ app = command_app(
     "demo",
     "Spread a file over real processes on this machine, and measure it.\n\n"
     "Starts 'strew serve' and some 'strew node' on loopback, each with the same limit of its rate, "
-    "in a temporary folder. 'all' tries the older ways in turn on the same file.",
+    "in a temporary folder. 'all' tries the older ways in turn on the same file. --trackerless "
+    "starts nodes only.",
 )
 
 
@@ -43,6 +44,9 @@ async def demo(
             "Each link's limit, both ways, or unlimited. [default: 100M, or what the cores carry]",
         ),
     ] = None,
+    trackerless: Annotated[
+        bool, flag("--trackerless", "No 'strew serve': nodes find each other by gossip alone.")
+    ] = False,
     servers: Annotated[
         int,
         flag("--servers", "Nodes that are filled first by replicated and sharded. [default: 3]"),
@@ -50,13 +54,14 @@ async def demo(
     out: Output = Output(),
 ) -> int:
     """Measure one way, or all."""
-    terms = _terms(nodes, size, rate, servers)
+    terms = msgspec.structs.replace(_terms(nodes, size, rate, servers), trackerless=trackerless)
     strategies = STRATEGIES if strategy == "all" else (strategy,)
     results: list[Result] = []
     async with interruptible(), demo_source(terms) as source:
         out.note(
             f"{terms.nodes} nodes and an origin, {format_size(terms.size_bytes)}, "
             f"{format_rate_both(terms.rate_bytes_per_s)} each way"
+            + (", no tracker" if trackerless else "")
         )
         for chosen in strategies:
             results.append(await _measured(chosen, terms, source, out))

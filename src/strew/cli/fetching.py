@@ -86,6 +86,8 @@ async def fetched(job: Job, out: Output) -> AsyncIterator[Fetched]:
                 job.key,
                 trackers=() if job.sources else (job.tracker,),
                 announces=not job.sources,
+                seeds=None if job.sources else (job.tracker,),
+                is_member=False,
             ) as agent:
                 transfer = agent.fetches.fetch(
                     job.manifest.id,

@@ -128,6 +128,7 @@ class ServeFlags:
     zone: Annotated[Text, setting("zone")] = None
     upload_slots: Annotated[Text, setting("upload-slots")] = None
     neighbours: Annotated[Text, setting("neighbours")] = None
+    dht_open: Annotated[bool | None, setting("dht-open")] = None
     log_format: Annotated[Text, setting("log-format")] = None
     log_level: Annotated[Text, setting("log-level")] = None
 
@@ -142,6 +143,7 @@ class AgentFlags:
     download_credit: Annotated[Text, setting("download-credit")] = None
     neighbours: Annotated[Text, setting("neighbours")] = None
     chunk_stall: Annotated[Text, setting("chunk-stall")] = None
+    dht_open: Annotated[bool | None, setting("dht-open")] = None
     log_format: Annotated[Text, setting("log-format")] = None
     log_level: Annotated[Text, setting("log-level")] = None
 
@@ -169,5 +171,6 @@ def configuration(role: Role, *groups: Group) -> Configuration:
             if field.name == "config":
                 config_path = value
             elif value is not None:
-                given[field.name.replace("_", "-")] = value
+                text = "yes" if value is True else value
+                given[field.name.replace("_", "-")] = text
     return load(given, config_path=config_path, role=role)

@@ -20,7 +20,7 @@ from strew.demo.source import SourceFile
 from strew.errors import IntegrityError, UnavailableError, UsageError
 from strew.lab import report
 from strew.lab.contender import Contender
-from strew.lab.contenders import CONTENDERS
+from strew.lab.contenders import CONTENDERS, DEFAULT
 from strew.lab.links import TOLERANCE, LinksCheck, check_links
 from strew.lab.result import LabResult
 from strew.lab.run import TOOLS, lab_source, measured, require, takes_part
@@ -181,7 +181,7 @@ def _chosen(words: str, terms: Terms, out: Output) -> list[Contender]:
     """Who is to run; of `all` those who can, the others are told."""
     if words == ALL:
         able = []
-        for entry in CONTENDERS.values():
+        for entry in (CONTENDERS[name] for name in DEFAULT):
             lacks = entry.missing()
             if lacks is not None:
                 out.warn(f"{entry.name} takes no part: {lacks}")

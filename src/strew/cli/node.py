@@ -17,12 +17,13 @@ from strew.cli.flags import (
     StoreFlags,
     configuration,
 )
-from strew.cli.fleetkey import fleet_key, is_loopback
+from strew.cli.fleetkey import fleet_key, is_loopback, serving_key
+from strew.cli.joining import join_command, push_command
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
 from strew.cli.transfers import Transfers
 from strew.content.reference import Address
-from strew.errors import ConfigurationError, DiskError
+from strew.errors import DiskError
 from strew.store.disk import DiskStore
 
 app = command_app(
@@ -48,11 +49,7 @@ async def node(
     found = configuration("node", file, rates, member, follow, store, agent_flags)
     configure_logs(found)
     settings = found.settings
-    if not settings.join:
-        raise ConfigurationError(
-            "no tracker to join", hint="give --join HOST:PORT; 'strew serve' prints the command"
-        )
-    key = fleet_key(settings, settings.join[0])
+    key = fleet_key(settings, settings.join[0]) if settings.join else serving_key(settings)
     _prepare(settings, out)
     disk = await asyncio.to_thread(DiskStore, settings.data_folder)
     try:
@@ -63,6 +60,7 @@ async def node(
             key,
             peer=peer_id_in(settings.data_folder),
             trackers=settings.join,
+            seeds=settings.join,
             into=settings.into.absolute(),
             on_transfer=transfers.begun,
         ) as agent:
@@ -70,6 +68,9 @@ async def node(
             name = agent.identity.node
             out.event("listening", host=address.host, port=address.port, node=name)
             out.note(_welcome(settings, address))
+            if not settings.join:
+                out.line(f"  to join, on each machine:\n    {join_command(key, address)}")
+                out.line(f"  to publish:\n    {push_command(key, address)}")
             number = await _until_signalled_or_refused(agent)
     finally:
         await asyncio.to_thread(disk.close)
@@ -109,7 +110,8 @@ def _prepare(settings: Settings, out: Output) -> None:
 
 
 def _welcome(settings: Settings, address: Address) -> str:
-    trackers = ", ".join(map(str, settings.join))
+    joins = ", ".join(map(str, settings.join))
     follows = ", ".join(settings.follow)
+    how = f"joining {joins}" if joins else "the first of its fleet"
     what = f"following {follows} into {settings.into}" if follows else "following nothing"
-    return f"node at {address}, joining {trackers}, {what}"
+    return f"node at {address}, {how}, {what}"

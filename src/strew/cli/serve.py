@@ -2,16 +2,16 @@
 
 import asyncio
 import shlex
-import socket
 
 import msgspec
 
 from strew.agent.process import open_agent, open_tracker, peer_id_in
-from strew.agent.settings import NODE_PORT, Settings
+from strew.agent.settings import Settings
 from strew.cli.call import command_app
 from strew.cli.ending import EXIT_BY_SIGNAL, until_signalled
 from strew.cli.flags import ConfigFlags, RateFlags, ServeFlags, StoreFlags, configuration
 from strew.cli.fleetkey import is_loopback, serving_key
+from strew.cli.joining import join_command, push_command
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
 from strew.cli.transfers import Transfers
@@ -25,8 +25,6 @@ app = command_app(
     "Only this machine can reach it unless --listen names another address, such as 0.0.0.0:7300. "
     "The first start makes the fleet's key and keeps it in the data folder.",
 )
-
-EVERY_CARD = ("0.0.0.0", "::")
 
 
 @app.default
@@ -55,6 +53,7 @@ async def serve(
                 key,
                 peer=peer_id_in(folder),
                 tracker=tracker,
+                seeds=(),
                 on_transfer=transfers.begun,
             ) as agent,
         ):
@@ -68,17 +67,9 @@ async def serve(
     return EXIT_BY_SIGNAL[number]
 
 
-NODES_LISTEN = f"0.0.0.0:{NODE_PORT}"
-
-
 def _tell(settings: Settings, key: FleetKey, address: Address, node: str, out: Output) -> None:
     """How to join, as commands to copy; with the fleet's secret in them."""
-    reached = str(_reachable(address))
-    secret = f"STREW_FLEET_KEY={key.text}"
-    # a node that listens on loopback only can fetch from others and give them nothing
-    listen = "" if is_loopback(address) else f" --listen {NODES_LISTEN}"
-    join = f"{secret} strew node --join {reached}{listen} --follow '*' --into DIR"
-    publish = f"{secret} strew push PATH NAME:TAG --at {reached}"
+    join, publish = join_command(key, address), push_command(key, address)
     out.event("listening", host=address.host, port=address.port, node=node, join=join)
     data = shlex.quote(str(settings.data_folder))
     out.line(f"tracker and origin at {address}, data in {data}")
@@ -90,20 +81,3 @@ def _tell(settings: Settings, key: FleetKey, address: Address, node: str, out: O
     out.line()
     if is_loopback(address):
         out.note("only this machine can join; --listen 0.0.0.0:7300 lets others")
-
-
-def _reachable(address: Address) -> Address:
-    """The address to tell others: of the card that leads outside, where all are listened on."""
-    if address.host not in EVERY_CARD:
-        return address
-    is_v6 = address.host == "::"
-    # connecting a datagram socket sends nothing; the addresses are for documentation (RFC 5737,
-    # RFC 3849), so that the default route's card is found
-    outside = ("2001:db8::1", 9) if is_v6 else ("192.0.2.1", 9)
-    family = socket.AF_INET6 if is_v6 else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect(outside)
-            return Address(str(probe.getsockname()[0]), address.port)
-    except OSError:
-        return Address("::1" if is_v6 else "127.0.0.1", address.port)

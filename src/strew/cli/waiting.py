@@ -10,11 +10,14 @@ import msgspec
 from strew.agent.client import NodeClient
 from strew.cli.progress import Progress, Transfer
 from strew.content.digest import ArtifactId
-from strew.errors import UnavailableError
+from strew.errors import NotFoundError, UnavailableError
 from strew.tracker.reports import SwarmSummary
 
 LOOK_EVERY_S = 5.0
 """A look at the whole swarm beside the stream of events, should one of these be lost."""
+
+LOOK_AT_NODE_EVERY_S = 0.25
+"""How often a node is asked that tells nothing by itself."""
 
 AWAY_S = 60.0
 """A tracker that is away for longer is not waited for: the push itself is done."""
@@ -100,7 +103,18 @@ async def _summaries(client: NodeClient, artifact: ArtifactId) -> AsyncIterator[
 
 
 async def _told(client: NodeClient, artifact: ArtifactId) -> AsyncIterator[SwarmSummary]:
-    """The stream's events about one swarm; one look once nothing can be missed any more."""
+    """The stream's events about one swarm; one look once nothing can be missed any more. A node
+    that is no tracker has no stream, and is looked at often."""
+    try:
+        async for summary in _streamed(client, artifact):
+            yield summary
+    except NotFoundError:
+        while True:
+            await asyncio.sleep(LOOK_AT_NODE_EVERY_S)
+            yield (await client.swarm(artifact)).summary
+
+
+async def _streamed(client: NodeClient, artifact: ArtifactId) -> AsyncIterator[SwarmSummary]:
     async with aclosing(client.events(kinds=("swarm",))) as events:
         async for event in events:
             if event.kind == "open":

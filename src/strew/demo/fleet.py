@@ -1,4 +1,5 @@
-"""A throw-away fleet: `strew serve` and some `strew node` as processes of their own on loopback."""
+"""A throw-away fleet: `strew serve` (or a first `strew node`) and some `strew node` as processes of
+their own on loopback."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from strew.agent.quantity import exact_rate
 from strew.content.manifest import Manifest
 from strew.content.reference import Address
 from strew.demo.child import Child, start_child
-from strew.demo.gathering import gathered
+from strew.demo.gathering import acquainted, gathered
 from strew.errors import UnavailableError
 from strew.fleet import SECRET_BYTES, FleetKey
 from strew.store.disk import DiskStore
@@ -76,12 +77,19 @@ class Fleet:
             "push", ["push", str(path), reference, "--at", str(self.origin.address)]
         )
 
-    async def start(self, nodes: int, rate_bytes_per_s: int | None, staged: Sequence[Path]) -> None:
+    async def start(
+        self,
+        nodes: int,
+        rate_bytes_per_s: int | None,
+        staged: Sequence[Path],
+        *,
+        trackerless: bool,
+    ) -> None:
         """See `open_fleet`."""
         self.staged = await asyncio.to_thread(_stage, self._folder / "origin", staged)
         limit = exact_rate(rate_bytes_per_s)
-        serve = ["serve", "--listen", ANY_PORT, "--rate-up", limit]
-        self.origin = await self._ready(await self._start_member("origin", serve))
+        first = ["node" if trackerless else "serve", "--listen", ANY_PORT, "--rate-up", limit]
+        self.origin = await self._ready(await self._start_member("origin", first))
         for manifest in self.staged:
             await self.origin.client.put_manifest(manifest.id, manifest.raw)
         node = ["node", "--join", str(self.origin.address), "--listen", ANY_PORT]
@@ -90,7 +98,11 @@ class Fleet:
             await self._start_member(f"node {number}", node) for number in range(1, nodes + 1)
         ]
         self.nodes = [await self._ready(child) for child in children]
-        await gathered(self._session, self.origin.client, self._key, nodes + 1)
+        if trackerless:
+            members = (self.origin, *self.nodes)
+            await asyncio.gather(*(acquainted(m.client, len(members)) for m in members))
+        else:
+            await gathered(self._session, self.origin.client, self._key, nodes + 1)
 
     async def _start_member(self, name: str, arguments: Sequence[str]) -> Child:
         place = self._place(name)
@@ -123,10 +135,17 @@ class Fleet:
 
 @asynccontextmanager
 async def open_fleet(
-    folder: Path, nodes: int, rate_bytes_per_s: int | None, staged: Sequence[Path] = ()
+    folder: Path,
+    nodes: int,
+    rate_bytes_per_s: int | None,
+    staged: Sequence[Path] = (),
+    *,
+    trackerless: bool = False,
 ) -> AsyncIterator[Fleet]:
     """Start an origin that has the files `staged`, and nodes that have nothing.
 
+    The origin is the tracker too, unless they are to be `trackerless`: then it is a node as all
+    others are, by which they join.
     The nodes' links are limited both ways; the origin's upwards, as it receives nothing but what
     is pushed to it. When the context ends no process is left. PartialError, UnavailableError.
     """
@@ -134,7 +153,7 @@ async def open_fleet(
         fleet = Fleet(folder, session)
         try:
             async with asyncio.timeout(START_WITHIN_S + START_EACH_S * nodes) as scope:
-                await fleet.start(nodes, rate_bytes_per_s, staged)
+                await fleet.start(nodes, rate_bytes_per_s, staged, trackerless=trackerless)
         except TimeoutError:
             await fleet.stop()
             if not scope.expired():

@@ -1,4 +1,4 @@
-"""When a fleet of processes is complete, seen from its tracker."""
+"""When a fleet of processes is complete: seen from its tracker, or from each of its nodes."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ async def gathered(
         known = await tracker.nodes()
         if len(known) >= members and await _streams(session, tracker, key) >= members:
             return
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def acquainted(node: NodeClient, members: int) -> None:
+    """Wait until a node knows so many members, itself among them, by gossip."""
+    while len(await node.nodes()) < members:
         await asyncio.sleep(LOOK_EVERY_S)
 
 

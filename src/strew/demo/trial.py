@@ -63,6 +63,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int = 256 * MIB
     rate_bytes_per_s: int | None = 100 * MIB
     servers: int = SERVERS_DEFAULT
+    trackerless: bool = False
 
     def check(self) -> None:
         """Whether these can be met on any machine."""
@@ -111,7 +112,10 @@ async def measured(
     folder.mkdir()
     try:
         staged = await asyncio.to_thread(_staged, strategy, terms, source, folder)
-        async with open_fleet(folder, terms.nodes, terms.rate_bytes_per_s, staged) as fleet:
+        opened = open_fleet(
+            folder, terms.nodes, terms.rate_bytes_per_s, staged, trackerless=terms.trackerless
+        )
+        async with opened as fleet:
             counts = await _spread(strategy, terms, source, fleet, on_sight)
         return result_of(strategy, source.size_bytes, terms.rate_bytes_per_s, counts)
     finally:

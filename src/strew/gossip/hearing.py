@@ -34,6 +34,11 @@ STRANGERS_TOLD_MAX = 16
 news to others too, a whole table is what everybody else knows already."""
 
 
+HELD_AT_ONCE_MAX = 100
+"""Up to so many members, what each holds is told at once, for whoever waits until all are done.
+Each hears of a crowd that ends together in some 30 datagrams."""
+
+
 class Hearing:
     """The way of a rumour through one node."""
 
@@ -150,12 +155,17 @@ class Hearing:
         if member is None or member.state >= GONE:
             return
         if self._holdings.hear(held) and tell:
-            self._queue.push(f"{held.id}{held.swarm:x}", held, Lane.LAZY)
+            self._tell_held(held)
 
     def own_held(self, held: Held) -> None:
         """Tell something about this node's own holdings."""
         self._holdings.hear(held)
-        self._queue.push(f"{held.id}{held.swarm:x}", held, Lane.LAZY)
+        self._tell_held(held)
+
+    def _tell_held(self, held: Held) -> None:
+        few = self._membership.living <= HELD_AT_ONCE_MAX
+        lane = Lane.SOON if few else Lane.LAZY
+        self._queue.push(f"{held.id}{held.swarm:x}", held, lane)
 
     # --- exchanges ------------------------------------------------------------------------------
 

@@ -1,4 +1,9 @@
-"""strew itself: `strew serve` on the origin, `strew node` on each machine, and one `strew push`."""
+"""strew itself: an origin, `strew node` on each machine, and one `strew push`.
+
+In three ways: with the tracker in the origin's process (`strew serve`), with no tracker anywhere,
+and with a tracker beside an origin that is a node like all others, killed when a part of the time
+is over that a single machine would need.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,9 @@ import asyncio
 import secrets
 import time
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 
@@ -16,7 +22,7 @@ from strew.agent.settings import NODE_PORT, TRACKER_PORT
 from strew.content.digest import ArtifactId
 from strew.content.reference import Address
 from strew.demo.child import Child, start_child
-from strew.demo.gathering import gathered
+from strew.demo.gathering import acquainted, gathered
 from strew.errors import PartialError
 from strew.fleet import SECRET_BYTES, FleetKey
 from strew.lab.contender import Spread
@@ -27,11 +33,18 @@ REFERENCE = "lab:input"
 FOLLOWED = "lab:*"
 
 
-class Strew:
-    """See strew.lab.contender.Contender."""
+TRACKER_DIES_RATIO = 0.3
+"""When the tracker is killed, in F/B."""
 
-    name = "strew"
-    restarts = True
+
+@dataclass(frozen=True, slots=True)
+class Strew:
+    """See strew.lab.contender.Contender. `tracker` is where one is, if anywhere."""
+
+    name: str = "strew"
+    tracker: Literal["origin", "beside", "nowhere"] = "origin"
+    tracker_dies: bool = False
+    restarts: bool = True
 
     def missing(self) -> str | None:
         """Nothing: it is this program."""
@@ -42,27 +55,39 @@ class Strew:
         connector = aiohttp.TCPConnector(socket_factory=bench.socket)
         session = aiohttp.ClientSession(connector=connector, headers=HOST_HEADER)
         await bench.until_closed.enter_async_context(session)
-        return await _Fleet(bench, session).spread(source)
+        fleet = _Fleet(bench, session, self.tracker, tracker_dies=self.tracker_dies)
+        return await fleet.spread(source, size_bytes)
 
 
 class _Fleet:
     """The processes of one run."""
 
-    def __init__(self, bench: Bench, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, bench: Bench, session: aiohttp.ClientSession, tracker: str, *, tracker_dies: bool
+    ) -> None:
         self._bench = bench
         self._session = session
         self._key = FleetKey(secrets.token_bytes(SECRET_BYTES))
         self._children: dict[int, Child] = {}
-        self._origin = Address(bench.origin.address, TRACKER_PORT)
+        self._is_served = tracker == "origin"
+        self._tracker = Address(bench.origin.address, TRACKER_PORT) if tracker == "beside" else None
+        self._tracker_dies = tracker_dies
+        self._origin = self._address(bench.origin)
         self._killed: int | None = None
         self._restarted = asyncio.Event()
 
-    async def spread(self, source: Path) -> Spread:
+    async def spread(self, source: Path, size_bytes: int) -> Spread:
         origin = self._client(self._bench.origin)
+        tracker = await self._tracker_started()
         await self._started(self._bench.origin)
         early = [host for host in self._bench.machines if not host.late_s]
         await _all(self._started(host) for host in early)
-        await gathered(self._session, origin, self._key, len(early) + 1)
+        if self._is_served:
+            await gathered(self._session, origin, self._key, len(early) + 1)
+        else:
+            clients = [self._client(host) for host in (self._bench.origin, *early)]
+            members = len(clients) + (tracker is not None)
+            await _all(acquainted(client, members) for client in clients)
         push = await self._process(
             self._bench.origin, "push", ["push", str(source), REFERENCE, "--at", str(self._origin)]
         )
@@ -74,7 +99,9 @@ class _Fleet:
         assert published_s is not None
         started_s = asyncio.get_running_loop().time() - (time.time() - published_s)
         spread = Spread(started_s=started_s, chunks=fields["chunks"])
-        killing = asyncio.create_task(self._kill(started_s))
+        killing = asyncio.gather(
+            self._kill(started_s), self._kill_tracker(tracker, started_s, size_bytes)
+        )
         try:
             await _all(
                 self._arrival(host, artifact, source.name, spread) for host in self._bench.machines
@@ -111,11 +138,32 @@ class _Fleet:
         await self._started(self._bench.hosts[kill.number])
         self._restarted.set()
 
+    async def _tracker_started(self) -> Child | None:
+        """Start the tracker that stands beside the origin, if one does."""
+        if self._tracker is None:
+            return None
+        host = self._bench.origin
+        words = ["serve", "--listen", str(self._tracker), "--log-level", "error"]
+        words += ["--data", str(host.folder / "tracker")]
+        child = await self._process(host, "tracker", words)
+        await child.heard("listening")
+        return child
+
+    async def _kill_tracker(self, tracker: Child | None, started_s: float, size_bytes: int) -> None:
+        rate = self._bench.terms.rate_bytes_per_s
+        if tracker is None or not self._tracker_dies or rate is None:
+            return
+        await asyncio.sleep(started_s + TRACKER_DIES_RATIO * size_bytes / rate - _now())
+        await tracker.stop()
+
     async def _started(self, host: Host) -> float:
         """Start a host's own process; when it could take part (time of the event loop)."""
-        address = Address(host.address, NODE_PORT if host.number else TRACKER_PORT)
-        words = ["serve"] if not host.number else ["node", "--join", str(self._origin)]
-        words += ["--listen", str(address), "--data", str(host.folder), "--log-level", "error"]
+        words = ["serve" if self._is_served and not host.number else "node"]
+        joined = self._tracker or self._origin
+        if host.number or self._tracker is not None:
+            words += ["--join", str(joined)]
+        words += ["--listen", str(self._address(host)), "--data", str(host.folder)]
+        words += ["--log-level", "error"]
         if host.number:
             words += ["--follow", FOLLOWED, "--into", str(_into(host))]
         if self._bench.terms.neighbours is not None:
@@ -139,9 +187,12 @@ class _Fleet:
         spread.origin_sent_bytes = _count_of("sent_bytes", origin, artifact)
         spread.duplicate_bytes = sum(_count_of("duplicate_bytes", n, artifact) for n in nodes)
 
+    def _address(self, host: Host) -> Address:
+        is_tracker = self._is_served and not host.number
+        return Address(host.address, TRACKER_PORT if is_tracker else NODE_PORT)
+
     def _client(self, host: Host) -> NodeClient:
-        port = NODE_PORT if host.number else TRACKER_PORT
-        return NodeClient(self._session, Address(host.address, port), self._key)
+        return NodeClient(self._session, self._address(host), self._key)
 
 
 def _count_of(what: str, report: NodeReport, artifact: ArtifactId) -> int:

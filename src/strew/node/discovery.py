@@ -162,6 +162,8 @@ class Discovery:
             self.seek(key, now)
             if not event.only_sources:
                 self._name_members(event.artifact, now)
+                if not (event.origin or self.book.known.get(key)):
+                    self._heed(self.sources.find(event.artifact, now), now)
 
     def closed(self, key: int) -> None:
         """It takes no part any more."""

@@ -9,7 +9,7 @@ asked side by side, and their names stay known while they are silent.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, get_args
 
 from strew.announce.protocol import Holding
@@ -78,8 +78,8 @@ class Node:
     """See the module. `follows` and `trackers` are what the user configured; `now` the start.
 
     `host` is told to trackers, which otherwise take the address they see; `reached_at` to members,
-    as is `incarnation`, which must grow from one life of this node to the next. `seeds` and
-    `is_member`: see strew.node.sources.
+    as is `incarnation`, which must grow from one life of this node to the next. `seeds`,
+    `is_member` and `known`: see strew.node.sources.
     """
 
     def __init__(
@@ -102,6 +102,7 @@ class Node:
         is_member: bool = True,
         reached_at: str = "",
         incarnation: int = 0,
+        known: Iterable[Member] = (),
     ) -> None:
         self.me = me
         self.zone = zone
@@ -126,6 +127,7 @@ class Node:
                 limited=limited,
                 seeds=seeds,
                 is_member=is_member,
+                known=known,
             ),
             neighbours,
             self.participations,
@@ -299,13 +301,13 @@ class Node:
             stall_s=self._stall_s,
         )
         part = self.participations[key] = Participation(swarm, event, now)
+        self._discovery.opened(part, event, now)
         for peer in list(self._links):
             early = self._early.get(peer, {}).pop(key, None)
             if not swarm.have.complete or early is not None:
                 self._join(key, peer)
             if early is not None:
                 self._admit(key, peer, early, now)
-        self._discovery.opened(part, event, now)
         if not swarm.have.complete and self._refresh_s is None:
             self._refresh_s = now + REFRESH_S
         alone = not swarm.have.complete and not self.book.known.get(key)

@@ -84,8 +84,10 @@ class Sources:
         limited: bool,
         seeds: Sequence[Address] | None,
         is_member: bool = True,
+        known: Iterable[Member] = (),
     ) -> None:
-        """`me` is this node as members are told of it; `host` what a tracker is, or nothing."""
+        """`me` is this node as members are told of it; `host` what a tracker is, or nothing.
+        `known` are members of an earlier life."""
         self._me = me
         self._host = host
         self._follows = me.follows
@@ -101,7 +103,7 @@ class Sources:
                 claim = Member(
                     me.id, me.host, me.port, me.zone, told_follows(me.follows), me.incarnation
                 )
-                self.gossip = Gossip(claim, random.Random(dice.getrandbits(64)), now, seeds)
+                self.gossip = Gossip(claim, random.Random(dice.getrandbits(64)), now, seeds, known)
         self._provide_s: dict[ArtifactId, float | None] = {}
         """When each artifact held here is to be entered into the hash table; None once it is."""
         self._found_s: dict[ArtifactId, float] = {}

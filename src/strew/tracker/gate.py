@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import PayloadEncodingError
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from strew.content.reference import parse_name
 from strew.errors import DeniedError, ProtocolError, StrewError, UsageError
 from strew.fleet import FleetKey, Role, bearer_of
 from strew.tracker.problem import CONTENT_TYPE, Problem, Refusal, refusal_of_error
@@ -239,3 +240,8 @@ def _too_large(limit_bytes: int) -> Refusal:
 def _shown(path: str) -> str:
     """A path for an error's text: bounded, printable."""
     return ascii(path[:100])[1:-1]
+
+
+def reference_of(request: web.Request) -> str:
+    """NAME:TAG of a route that ends in both. UsageError."""
+    return str(parse_name(f"{request.match_info['name']}:{request.match_info['tag']}"))

@@ -34,7 +34,6 @@ from strew.announce.registry import (
 )
 from strew.content.digest import ArtifactId, artifact_id_of, parse_artifact_id
 from strew.content.manifest import MANIFEST_BYTES_MAX, Manifest
-from strew.content.reference import parse_name
 from strew.errors import IntegrityError, NotFoundError, StrewError, UnavailableError, UsageError
 from strew.fleet import FleetKey
 from strew.messages import PeerId
@@ -51,6 +50,7 @@ from strew.tracker.gate import (
     Route,
     body_of,
     host_rule,
+    reference_of,
 )
 from strew.tracker.problem import refusal_of_decision
 from strew.tracker.reports import (
@@ -281,14 +281,14 @@ class Tracker:
         return _json(self._state.publications())
 
     async def _resolve(self, request: web.Request) -> web.Response:
-        reference = _reference_of(request)
+        reference = reference_of(request)
         publication = self._state.publication(reference)
         if publication is None:
             raise NotFoundError(f"no artifact is named {reference}", hint="see `strew ls`")
         return _json(publication)
 
     async def _publish(self, request: web.Request) -> web.Response:
-        reference = _reference_of(request)
+        reference = reference_of(request)
         body = await body_of(request, CONTROL_BODY_BYTES_MAX)
         asked = decoded(body, _publish_decoder, "request to publish")
         decision = self._decide(PublishAsked(reference, asked.artifact))
@@ -384,10 +384,6 @@ def _facts_from(artifact: ArtifactId, raw: bytes, now: float) -> ArtifactFacts:
         manifest_bytes=len(raw),
         added_s=now,
     )
-
-
-def _reference_of(request: web.Request) -> str:
-    return str(parse_name(f"{request.match_info['name']}:{request.match_info['tag']}"))
 
 
 def _kinds_of(text: str) -> frozenset[str]:

@@ -1,0 +1,249 @@
+"""What a node knows of its fleet without a centre, told in the words of a tracker's API.
+
+Commands and dashboards ask any node what they would ask a tracker, and read the same reports: of
+members, as gossip knows them, of what each of them holds, and of the names that were given. What a
+tracker would add, how many bytes each member moved, is not told by gossip.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from strew.agent.client import NodeClient
+from strew.announce.allowance import full_allowance
+from strew.announce.protocol import Holding, Peer
+from strew.announce.records import ArtifactFacts, NodeRecord, TrackedHolding
+from strew.content.digest import ArtifactId
+from strew.content.manifest import Manifest
+from strew.content.reference import Address
+from strew.errors import NotFoundError, StrewError, UnavailableError
+from strew.gossip.gossip import Gossip
+from strew.gossip.protocol import Held, Member
+from strew.messages import PeerId, SwarmKey, swarm_key_of
+from strew.node import PublishedHere
+from strew.publication import Publication
+from strew.tracker.reports import (
+    ArtifactReport,
+    NodeReport,
+    SwarmReport,
+    artifact_report,
+    node_report,
+    swarm_report,
+)
+
+if TYPE_CHECKING:
+    from strew.agent.agent import Agent
+
+MS_PER_S = 1000.0
+
+LOOKS_APART_S = 2.0
+"""Whoever is found done after a longer pause between two looks was so at an unknown moment.
+Lower: a slow asker sees no times; higher: times are wrong by as much."""
+
+HOLDERS_ASKED_MAX = 3
+"""Members asked for a manifest, one after another; what is known of them is seconds old."""
+
+
+class Directory:
+    """Looks at the agent's node whenever it is asked; keeps only when each member's fetch ended,
+    as far as it was looked at then."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._done_s: dict[tuple[PeerId, int], float | None] = {}
+        self._looked_s: dict[int, float] = {}
+        """When each swarm was looked at last, or before that was published."""
+
+    # --- names -----------------------------------------------------------------------------------
+
+    def names(self) -> list[Publication]:
+        """All that members told of, oldest publication first; none where there is no gossip."""
+        node = self._agent.node
+        if node is None or node.gossip is None:
+            return []
+        told = [named.publication for named in node.gossip.names()]
+        return sorted(told, key=lambda publication: publication.version)
+
+    def resolve(self, reference: str) -> Publication:
+        """What NAME:TAG names. NotFoundError."""
+        for publication in self.names():
+            if publication.reference == reference:
+                return publication
+        raise NotFoundError(f"no artifact is named {reference}", hint="see `strew ls`")
+
+    def publish(self, reference: str, artifact: ArtifactId) -> Publication:
+        """Give an artifact that this node is the origin of a name, and have all members hear of it.
+
+        UnavailableError while the node does not hold all of it.
+        """
+        manifest = self._agent.manifests.get(swarm_key_of(artifact))
+        assert self._agent.node is not None
+        part = self._agent.node.participations.get(swarm_key_of(artifact))
+        if manifest is None or part is None or not part.swarm.have.complete:
+            raise UnavailableError(f"{artifact} is not here yet", hint="push it to this node first")
+        now_s = time.time()
+        names = self.names()
+        for known in names:
+            if known.reference == reference and known.artifact == artifact:
+                return known
+        last = names[-1].version if names else 0
+        publication = Publication(
+            reference=reference,
+            artifact=artifact,
+            version=max(int(now_s * MS_PER_S), last + 1),
+            size_bytes=manifest.size_bytes,
+            chunk_count=manifest.chunk_count,
+            published_s=now_s,
+            name=manifest.name,
+        )
+        self._agent.tell(PublishedHere(publication))
+        return publication
+
+    # --- who is there ----------------------------------------------------------------------------
+
+    def nodes(self) -> list[NodeReport]:
+        """Members that live, this one first."""
+        now = time.time()
+        artifacts = {swarm_key_of(p.artifact): p.artifact for p in self.names()}
+        return [node_report(record, now) for record in self._records(artifacts)]
+
+    def artifacts(self) -> list[ArtifactReport]:
+        """Artifacts that have a name, and those this node holds."""
+        facts = {publication.artifact: _facts(publication) for publication in self.names()}
+        for manifest in self._agent.manifests.values():
+            facts[manifest.id] = _facts_of(manifest, facts.get(manifest.id))
+        return [artifact_report(of, self._names_of(of.artifact)) for of in facts.values()]
+
+    def artifact(self, artifact: ArtifactId) -> ArtifactReport:
+        """One of them. NotFoundError."""
+        for report in self.artifacts():
+            if report.artifact == artifact:
+                return report
+        raise NotFoundError(f"nothing is known of {artifact}")
+
+    async def manifest(self, artifact: ArtifactId) -> bytes:
+        """The manifest of an artifact that this node does not hold, from a member that does.
+        NotFoundError."""
+        agent = self._agent
+        holders = self._gossip.holders(swarm_key_of(artifact))
+        assert agent.session is not None
+        for member, _ in random.sample(holders, min(HOLDERS_ASKED_MAX, len(holders))):
+            address = Address(member.host, member.port)
+            with contextlib.suppress(StrewError):
+                return await NodeClient(agent.session, address, agent.key).held_manifest(artifact)
+        raise NotFoundError(f"no member that is known has the manifest of {artifact}")
+
+    def swarm(self, artifact: ArtifactId) -> SwarmReport:
+        """Who has how much of an artifact, and who follows it. NotFoundError."""
+        names = self._names_of(artifact)
+        records = self._records({swarm_key_of(artifact): artifact})
+        report = swarm_report(artifact, self._facts(artifact), names, records, time.time())
+        if not report.nodes and not names:
+            raise NotFoundError(f"nothing is known of {artifact}")
+        return report
+
+    # --- from gossip's words to a tracker's ------------------------------------------------------
+
+    @property
+    def _gossip(self) -> Gossip:
+        node = self._agent.node
+        if node is None or node.gossip is None:
+            raise NotFoundError("this node takes no part in gossip")
+        return node.gossip
+
+    def _names_of(self, artifact: ArtifactId) -> list[Publication]:
+        return [publication for publication in self.names() if publication.artifact == artifact]
+
+    def _facts(self, artifact: ArtifactId) -> ArtifactFacts | None:
+        manifest = self._agent.manifests.get(swarm_key_of(artifact))
+        named = next(iter(self._names_of(artifact)), None)
+        told = _facts(named) if named is not None else None
+        return _facts_of(manifest, told) if manifest is not None else told
+
+    def _records(self, artifacts: dict[SwarmKey, ArtifactId]) -> list[NodeRecord]:
+        """Each member as a tracker would remember it, with its holdings of these artifacts."""
+        gossip = self._gossip
+        for publication in self.names():
+            self._looked_s.setdefault(swarm_key_of(publication.artifact), publication.published_s)
+        held: dict[PeerId, list[Held]] = {}
+        for key in artifacts:
+            for of in gossip.holdings(key):
+                held.setdefault(of.id, []).append(of)
+        records = [
+            self._record(member, held.get(member.id, ()), artifacts)
+            for member in (gossip.me, *gossip.members())
+        ]
+        self._looked_s |= dict.fromkeys(artifacts, time.time())
+        return records
+
+    def _record(
+        self, member: Member, held: Iterable[Held], artifacts: dict[SwarmKey, ArtifactId]
+    ) -> NodeRecord:
+        now = time.time()
+        tracked: dict[ArtifactId, TrackedHolding] = {}
+        for of in held:
+            artifact = artifacts[SwarmKey(of.swarm)]
+            is_whole = of.have_chunks == of.chunk_count
+            holding = Holding(
+                artifact=artifact,
+                have_chunks=of.have_chunks,
+                chunk_count=of.chunk_count,
+                state="seeding" if is_whole else "fetching",
+                origin=self._publisher(artifact) == member.id,
+            )
+            key = (member.id, of.swarm)
+            if not is_whole:
+                self._done_s.pop(key, None)
+            elif key not in self._done_s:
+                watched = now - self._looked_s.get(of.swarm, 0.0) <= LOOKS_APART_S
+                self._done_s[key] = now if watched else None
+            done_s = self._done_s.get(key)
+            tracked[artifact] = TrackedHolding(holding, done_at_s=done_s)
+        return NodeRecord(
+            peer=Peer(member.id, member.host, member.port, member.zone),
+            follows=member.follows,
+            holdings=tracked,
+            wants=(),
+            swarms=frozenset(tracked),
+            seen=0,
+            since_s=min(now, member.incarnation / MS_PER_S),
+            heard_s=now,
+            lease_until_s=now,
+            allowance=full_allowance(now),
+        )
+
+    def _publisher(self, artifact: ArtifactId) -> PeerId | None:
+        """The member that gave an artifact its name."""
+        for named in self._gossip.names():
+            if named.publication.artifact == artifact and named.holders:
+                return named.holders[0].id
+        return None
+
+
+def _facts(publication: Publication) -> ArtifactFacts:
+    """What a name alone says of an artifact."""
+    return ArtifactFacts(
+        artifact=publication.artifact,
+        name=publication.name,
+        is_tree=False,
+        size_bytes=publication.size_bytes,
+        chunk_count=publication.chunk_count,
+        manifest_bytes=0,
+        added_s=publication.published_s,
+    )
+
+
+def _facts_of(manifest: Manifest, told: ArtifactFacts | None) -> ArtifactFacts:
+    return ArtifactFacts(
+        artifact=manifest.id,
+        name=manifest.name,
+        is_tree=manifest.is_tree,
+        size_bytes=manifest.size_bytes,
+        chunk_count=manifest.chunk_count,
+        manifest_bytes=len(manifest.raw),
+        added_s=told.added_s if told is not None else 0.0,
+    )
