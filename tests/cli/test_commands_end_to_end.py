@@ -178,6 +178,23 @@ def test_status_can_be_watched(fleet: Fleet, published: dict[str, Any]) -> None:
     assert watching.stop(signal.SIGINT) == 130
 
 
+def test_status_shows_what_members_tell_each_other(
+    fleet: Fleet, published: dict[str, Any]
+) -> None:
+    def both() -> list[set[tuple[str, bool, int]]]:
+        told = [fleet.json("status", "app:1", *words) for words in ((), ("--trackerless",))]
+        return [{(n["state"], n["origin"], n["have_chunks"]) for n in of["nodes"]} for of in told]
+
+    def alike() -> bool:
+        by_tracker, by_gossip = both()
+        return by_tracker == by_gossip
+
+    until(alike, "members to tell what the tracker knows")
+    fleet_of = fleet.json("status", "--trackerless")["nodes"]
+    assert {node["id"] for node in fleet_of} == {n["id"] for n in fleet.json("status")["nodes"]}
+    assert fleet.run("status", "nobody:1", "--trackerless", "--json").code == 3
+
+
 def test_get_goes_where_it_is_told(fleet: Fleet, published: dict[str, Any]) -> None:
     (fleet.folder / "here").mkdir()
     assert fleet.json("get", "app:1", "-o", "here")["path"] == str(fleet.folder / "here/app.bin")

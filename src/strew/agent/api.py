@@ -2,7 +2,8 @@
 
 Every route stands in one table with its role; the gate (strew.tracker.gate) checks Host and token
 before the handler is called. In a process that is a tracker as well, the tracker's routes come
-first, and those of this table that it has already are left out.
+first, and those of this table that it has already are left out; what gossip says is then found
+below `/api/v1/gossip`, as on any other node.
 """
 
 from __future__ import annotations
@@ -95,6 +96,9 @@ class NodeApi:
             Route("GET", f"{v1}/transfers/{{id}}", "transfer", READ, self._transfer),
             Route("POST", f"{v1}/transfers", "fetch", NODE, self._fetch),
             Route("POST", f"{v1}/gossip", "gossip", NODE, self._gossip),
+            Route("GET", f"{v1}/gossip/nodes", "nodes", READ, self._nodes),
+            Route("GET", f"{v1}/gossip/names", "names", READ, self._names),
+            Route("GET", f"{v1}/gossip/swarms/{{id}}", "swarm", READ, self._swarm),
             Route("GET", "/files/{id}/{path:.*}", "files", None, self._files.get, held=True),
         ]
 

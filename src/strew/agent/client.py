@@ -14,7 +14,10 @@ from strew.content.manifest import MANIFEST_BYTES_MAX, Manifest
 from strew.content.reference import Address
 from strew.errors import IntegrityError
 from strew.gossip.protocol import EXCHANGE_BYTES_MAX
+from strew.publication import Publication
 from strew.tracker.client import LISTING_BYTES_MAX, MANIFEST_WITHIN_S, TrackerClient
+from strew.tracker.reports import NodeReport as TrackerNodeReport
+from strew.tracker.reports import SwarmReport
 
 HOST_HEADER = {hdrs.HOST: "localhost"}
 """For the session of every strew client. The other end admits IP literals and localhost, to keep
@@ -48,6 +51,7 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     zone: str = ""
     links: int = 0
     announcer: dict[str, Any] = {}
+    gossip: dict[str, Any] = {}
     swarms: dict[str, dict[str, Any]] = {}
 
 
@@ -107,6 +111,24 @@ class NodeClient(TrackerClient):
         if artifact_id_of(raw) != artifact:
             raise IntegrityError(f"node {self.address} gave other bytes for {artifact}")
         return raw
+
+    async def gossip_nodes(self) -> list[TrackerNodeReport]:
+        """Members, as this node knows them by gossip; also where it is a tracker as well."""
+        return await self._listed("/api/v1/gossip/nodes", list[TrackerNodeReport])
+
+    async def gossip_names(self) -> list[Publication]:
+        """Names that members told of."""
+        return await self._listed("/api/v1/gossip/names", list[Publication])
+
+    async def gossip_swarm(self, artifact: ArtifactId) -> SwarmReport:
+        """Who has how much of an artifact, by gossip. NotFoundError."""
+        return await self._listed(f"/api/v1/gossip/swarms/{artifact}", SwarmReport)
+
+    async def conflicts(self) -> list[Publication]:
+        """Publications that lost against another publisher's of the same name, as far as members
+        told of them."""
+        told = (await self.node()).gossip.get("conflicts", [])
+        return msgspec.convert(told, list[Publication])
 
     async def node(self) -> NodeReport:
         """The node as it is now."""

@@ -9,7 +9,7 @@ import msgspec
 from strew.agent.client import NodeClient
 from strew.agent.quantity import format_duration, format_rate, format_size
 from strew.cli.call import command_app
-from strew.cli.connection import connected, resolve
+from strew.cli.connection import Found, connected, resolve
 from strew.cli.ending import interruptible
 from strew.cli.flags import (
     ClientFlags,
@@ -19,7 +19,9 @@ from strew.cli.flags import (
     flag,
 )
 from strew.cli.output import Output, table
-from strew.content.reference import Reference, parse_reference
+from strew.content.reference import Link, Name, Reference, parse_reference
+from strew.errors import NotFoundError
+from strew.publication import Publication
 from strew.tracker.reports import NodeReport, SwarmNode, SwarmReport
 
 app = command_app(
@@ -41,6 +43,9 @@ async def status(
     /,
     *,
     watch: Annotated[bool, flag("--watch", "Show it again each second, until Ctrl-C.")] = False,
+    trackerless: Annotated[
+        bool, flag("--trackerless", "What members tell each other, and not what a tracker knows.")
+    ] = False,
     client: ClientFlags = ClientFlags(),
     file: ConfigFlags = ConfigFlags(),
     out: Output = Output(),
@@ -50,7 +55,7 @@ async def status(
     wanted = parse_reference(reference) if reference is not None else None
     async with interruptible(), connected(settings, wanted) as tracker:
         while True:
-            lines, facts = await _look(tracker, wanted)
+            lines, facts = await _look(tracker, wanted, trackerless=trackerless)
             if watch:
                 out.event("status", **facts)
                 if sys.stdout.isatty():
@@ -64,20 +69,51 @@ async def status(
     out.result(**facts)
 
 
-async def _look(tracker: NodeClient, wanted: Reference | None) -> tuple[list[str], dict[str, Any]]:
+async def _look(
+    client: NodeClient, wanted: Reference | None, *, trackerless: bool
+) -> tuple[list[str], dict[str, Any]]:
     """What there is to see now, for people and for programs."""
     if wanted is None:
-        nodes = await tracker.nodes()
+        nodes = await (client.gossip_nodes() if trackerless else client.nodes())
         return _fleet(nodes), {"nodes": [msgspec.structs.asdict(node) for node in nodes]}
-    found = await resolve(tracker, wanted)
-    report = await tracker.swarm(found.artifact)
+    found = await (_told(client, wanted) if trackerless else resolve(client, wanted))
+    look = client.gossip_swarm if trackerless else client.swarm
+    report = await look(found.artifact)
     nodes_sorted = sorted(report.nodes, key=_lag)
+    lost = [c for c in await _conflicts(client) if c.reference == found.reference]
     facts = {
         "reference": found.reference,
         **msgspec.structs.asdict(report.summary),
+        "conflicts": [msgspec.to_builtins(conflict) for conflict in lost],
         "nodes": [msgspec.structs.asdict(node) for node in nodes_sorted],
     }
-    return _swarm(found.shown, report, nodes_sorted), facts
+    return [*_swarm(found.shown, report, nodes_sorted), *map(_conflict, lost)], facts
+
+
+async def _told(client: NodeClient, wanted: Reference) -> Found:
+    """What a reference names, as members told. NotFoundError."""
+    if not isinstance(wanted, Name | Link):
+        return Found(wanted, "", None)
+    name = str(wanted.name if isinstance(wanted, Link) else wanted)
+    for publication in await client.gossip_names():
+        if publication.reference == name:
+            return Found(publication.artifact, publication.reference, publication)
+    raise NotFoundError(f"no member told of {name}", hint="see 'strew ls'")
+
+
+async def _conflicts(client: NodeClient) -> list[Publication]:
+    """Names given twice; a tracker that is no node knows of none."""
+    try:
+        return await client.conflicts()
+    except NotFoundError:
+        return []
+
+
+def _conflict(lost: Publication) -> str:
+    return (
+        f"{lost.reference} was given to {lost.artifact} as well, at the same time by another "
+        "publisher, and lost: push it again if that is the one to have"
+    )
 
 
 def _lag(node: SwarmNode) -> tuple[int, int, float]:
