@@ -4,13 +4,16 @@ Beside it stand the types of the fields that come from outside, with their limit
 and dashboards read the same ones. Sizes are bytes, times are seconds.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from strew.content.digest import ArtifactId
 from strew.content.reference import NAME_MAX_CHARS, TAG_MAX_CHARS
 from strew.messages import PeerId
+
+HoldingState = Literal["seeding", "fetching", "paused", "failed"]
+"""What becomes of an artifact at a node. `seeding`: all of it is there and in its place."""
 
 REFERENCE_CHARS_MAX = NAME_MAX_CHARS + 1 + TAG_MAX_CHARS
 PATTERN_CHARS_MAX = REFERENCE_CHARS_MAX

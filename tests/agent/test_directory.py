@@ -13,7 +13,7 @@ from strew.content.digest import artifact_id_of
 from strew.gossip.gossip import Gossip, Spread
 from strew.gossip.protocol import Held, Holder, Member, Ping
 from strew.messages import DatagramReceived, PeerId, swarm_key_of
-from strew.publication import Publication
+from strew.publication import HoldingState, Publication
 from strew.tracker.reports import SwarmNode
 
 ARTIFACT = artifact_id_of(b"app")
@@ -48,7 +48,9 @@ class Fleet:
     def hear(self, have_chunks: int) -> None:
         """The member has so many chunks."""
         self._sequence += 1
-        held = Held(OTHER.id, swarm_key_of(ARTIFACT), have_chunks, CHUNKS, b"", self._sequence)
+        state: HoldingState = "seeding" if have_chunks == CHUNKS else "fetching"
+        key = swarm_key_of(ARTIFACT)
+        held = Held(OTHER.id, key, have_chunks, CHUNKS, b"", self._sequence, state)
         message = Ping(OTHER, self._sequence, (held,))
         self._gossip.handle(DatagramReceived(OTHER.host, OTHER.port, message), 0.0)
 

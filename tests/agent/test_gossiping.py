@@ -14,7 +14,7 @@ import pytest
 from strew.agent.agent import PORT_TRIES, Agent
 from strew.agent.client import HOST_HEADER, NodeClient
 from strew.agent.gossiping import own_host
-from strew.agent.process import open_agent
+from strew.agent.process import open_agent, open_tracker
 from strew.content.reference import Address, parse_name
 from strew.errors import ConfigurationError, NotFoundError, ProtocolError, UnavailableError
 from strew.gossip.protocol import EXCHANGES_MAX, encode
@@ -33,18 +33,20 @@ async def until(holds: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def fleet(tmp_path: Path, nodes: int) -> AsyncIterator[list[Agent]]:
-    """Agents that joined by the first of them, and know each other; nobody follows anything."""
+async def fleet(tmp_path: Path, nodes: int, by: Agent | None = None) -> AsyncIterator[list[Agent]]:
+    """Agents that joined by the first of them, or all by another one, and know each other; nobody
+    follows anything."""
     async with AsyncExitStack() as stack:
         agents: list[Agent] = []
         for number in range(nodes):
             folder = tmp_path / str(number)
             store = DiskStore(folder)
             stack.callback(store.close)
-            seeds = (Address(*agents[0].address),) if agents else ()
+            first = by or (agents[0] if agents else None)
+            seeds = (Address(*first.address),) if first else ()
             opened = open_agent(settings_in(folder), store, KEY, announces=False, seeds=seeds)
             agents.append(await stack.enter_async_context(opened))
-        await until(lambda: all(living(agent) == nodes - 1 for agent in agents))
+        await until(lambda: all(living(agent) == nodes - (by is None) for agent in agents))
         yield agents
 
 
@@ -165,3 +167,32 @@ def test_the_own_address_is_the_one_listened_on_or_that_of_the_way_out() -> None
     assert own_host(Address("10.1.2.3", 7301), ()) == "10.1.2.3"
     found = own_host(Address("0.0.0.0", 7301), (("127.0.0.1", 7301),))
     assert socket.inet_aton(found) and found != "0.0.0.0"
+
+
+async def test_a_tracker_tells_of_names_that_were_given_at_nodes(tmp_path: Path) -> None:
+    path = tmp_path / "input"
+    path.write_bytes(b"strew" * 1000)
+    folder, store = tmp_path / "tracker", DiskStore(tmp_path / "tracker")
+    async with (
+        open_tracker(folder, KEY) as tracker,
+        open_agent(settings_in(folder), store, KEY, tracker=tracker, seeds=()) as served,
+        fleet(tmp_path, 1, by=served) as [agent],
+        client_of(agent) as node,
+        client_of(served) as centre,
+    ):
+        manifest = agent.store.ingest(path)
+        agent.fetches.seed(manifest, origin=True)
+        given = await node.publish(parse_name("app:1"), manifest.id)
+        await until(lambda: served.node.gossip.names())  # type: ignore[union-attr]
+        assert await centre.resolve(parse_name("app:1")) == given
+        assert await centre.names() == [given]
+        assert (await centre.artifact(manifest.id)).references == ("app:1",)
+        assert [of.artifact for of in await centre.artifacts()] == [manifest.id]
+        key = swarm_key_of(manifest.id)
+        await until(lambda: served.node.gossip.holdings(key))  # type: ignore[union-attr]
+        assert await centre.manifest(manifest.id) == manifest.raw
+        assert [of.origin for of in (await centre.swarm(manifest.id)).nodes] == [True]
+        assert {of.port for of in await centre.nodes()} == {a.address[1] for a in (agent, served)}
+        with pytest.raises(NotFoundError, match="no artifact is named"):
+            await centre.resolve(parse_name("app:2"))
+    store.close()

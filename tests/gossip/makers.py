@@ -3,7 +3,7 @@
 from strew.content.digest import ArtifactId, artifact_id_of
 from strew.gossip.protocol import Held, Holder, Member, MemberState, Named
 from strew.messages import PeerId
-from strew.publication import Publication
+from strew.publication import HoldingState, Publication
 
 PORT = 7301
 
@@ -67,4 +67,5 @@ def told(
 
 
 def held(number: int, swarm: int = 7, have: int = 1, *, of: int = 4, sequence: int = 1) -> Held:
-    return Held(peer_id(number), swarm, have, of, b"12345678", sequence)
+    state: HoldingState = "seeding" if have == of else "fetching"
+    return Held(peer_id(number), swarm, have, of, b"12345678", sequence, state)

@@ -274,7 +274,7 @@ def test_a_conflict_is_visible_in_the_snapshot() -> None:
 
 def test_holdings_are_told_asked_for_and_forgotten_with_the_dead() -> None:
     play = Play()
-    assert play.do(HoldingsTold((Holding(7, 4, 4, b"12345678"),))) == []
+    assert play.do(HoldingsTold((Holding(7, 4, 4, b"12345678", "seeding"),))) == []
     play.hear(Tidings(member(1), (held(1), held(2, have=0))))
     mine = held(0, have=4, sequence=ME.incarnation + 1)
     assert play.gossip.holdings(SwarmKey(7)) == [mine, held(1), held(2, have=0)]

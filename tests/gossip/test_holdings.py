@@ -11,17 +11,22 @@ from strew.gossip.holdings import (
     OwnHoldings,
 )
 from strew.gossip.protocol import Held
+from strew.publication import HoldingState
 from tests.gossip.makers import held, peer_id
 
 A, B = 11, 22
 
 
 def holding(swarm: int, have: int, of: int = 4) -> Holding:
-    return Holding(swarm, have, of, bytes([have] * 8))
+    return Holding(swarm, have, of, bytes([have] * 8), state_of(have, of))
 
 
 def own(swarm: int, have: int, sequence: int, of: int = 4) -> Held:
-    return Held(peer_id(1), swarm, have, of, bytes([have] * 8), sequence)
+    return Held(peer_id(1), swarm, have, of, bytes([have] * 8), sequence, state_of(have, of))
+
+
+def state_of(have: int, of: int) -> HoldingState:
+    return "seeding" if have == of else "fetching"
 
 
 def test_the_highest_sequence_counts() -> None:
@@ -97,6 +102,16 @@ def test_what_is_not_named_any_more_is_given_up_once() -> None:
     assert mine.tell([holding(B, 1)], 10, 1.0) == [Held(peer_id(1), A, 0, 0, b"", 3)]
     assert mine.tell([holding(B, 1)], 10, 2.0) == []
     assert mine.tell([holding(A, 4), holding(B, 1)], 10, 3.0) == [own(A, 4, 4)]
+
+
+def test_that_it_pauses_is_told_at_once_and_that_the_last_chunk_came_is_not_yet_the_end() -> None:
+    mine = OwnHoldings(peer_id(1), 0)
+    mine.tell([holding(A, 1)], 10, 0.0)
+    paused = Holding(A, 1, 4, b"", "paused")
+    [told] = mine.tell([paused], 10, 0.1)
+    assert (told.state, told.whole) == ("paused", False)
+    [going_on] = mine.tell([Holding(A, 4, 4, b"", "fetching")], 10, 0.2)
+    assert not going_on.whole
 
 
 def test_progress_of_what_was_given_up_is_not_told() -> None:

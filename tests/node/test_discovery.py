@@ -189,7 +189,7 @@ def test_holders_of_all_of_it_are_always_among_the_sample() -> None:
     for one in crowd:
         table.tells(one)
     table.names(crowd[0])
-    table.tells(crowd[5], Held(crowd[5].id, KEY, CHUNKS, CHUNKS, b"", 1))
+    table.tells(crowd[5], Held(crowd[5].id, KEY, CHUNKS, CHUNKS, b"", 1, "seeding"))
     for _ in range(20):
         peers = table.node._discovery.sources.peers(FILE)
         assert [peer.id for peer in peers if peer.complete] == [crowd[5].id]

@@ -67,13 +67,14 @@ class NodeApi:
         self._agent = agent
         self._tracker = tracker
         self._into = into
+        self._directory = Directory(agent)
         if tracker is not None:
             self._gate = tracker.gate
+            tracker.beside = self._directory if agent.gossiping is not None else None
         else:
             metrics = RequestMetrics(agent.metrics.registry)
             self._gate = Gate(agent.key, metrics, host_rule())
         self._files = Files(agent)
-        self._directory = Directory(agent)
 
     def table(self) -> list[Route]:
         """The node's routes with their roles."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from strew.agent.client import NodeClient
@@ -178,7 +178,13 @@ class Directory:
             for member in (gossip.me, *gossip.members())
         ]
         self._looked_s |= dict.fromkeys(artifacts, time.time())
+        self._forget({swarm_key_of(of.artifact) for of in self.names()} | artifacts.keys())
         return records
+
+    def _forget(self, named: Collection[int]) -> None:
+        """Keep nothing of artifacts that no name names any more, unless they are asked for."""
+        self._looked_s = {key: s for key, s in self._looked_s.items() if key in named}
+        self._done_s = {key: s for key, s in self._done_s.items() if key[1] in named}
 
     def _record(
         self, member: Member, held: Iterable[Held], artifacts: dict[SwarmKey, ArtifactId]
@@ -187,16 +193,15 @@ class Directory:
         tracked: dict[ArtifactId, TrackedHolding] = {}
         for of in held:
             artifact = artifacts[SwarmKey(of.swarm)]
-            is_whole = of.have_chunks == of.chunk_count
             holding = Holding(
                 artifact=artifact,
                 have_chunks=of.have_chunks,
                 chunk_count=of.chunk_count,
-                state="seeding" if is_whole else "fetching",
+                state=of.state,
                 origin=self._publisher(artifact) == member.id,
             )
             key = (member.id, of.swarm)
-            if not is_whole:
+            if not of.whole:
                 self._done_s.pop(key, None)
             elif key not in self._done_s:
                 watched = now - self._looked_s.get(of.swarm, 0.0) <= LOOKS_APART_S

@@ -5,7 +5,7 @@ one announce of each node. All limits are checked when a message is decoded; a m
 this process is trusted. Ids are text, sizes are bytes, times are seconds.
 """
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -13,6 +13,7 @@ from strew.errors import ProtocolError
 from strew.publication import (
     ArtifactText,
     Count,
+    HoldingState,
     HostText,
     PatternText,
     PeerText,
@@ -22,8 +23,6 @@ from strew.publication import (
     Seconds,
     ZoneText,
 )
-
-HoldingState = Literal["seeding", "fetching", "paused", "failed"]
 
 CONTROL_BODY_BYTES_MAX = 1 << 20
 """Largest request, and largest answer that is no list."""

@@ -93,6 +93,8 @@ class Schedule:
         own = (membership.me.host, membership.me.port)
         self._membership = membership
         self._seeds = [seed for seed in dict.fromkeys(seeds) if seed != own]
+        dice.shuffle(self._seeds)  # lest a fleet that starts at once asks one of them
+        self._next_seed = 0
         self._dice = dice
         self._due_s = now if self._seeds else now + PERIOD_S * dice.random()
         self._heard_s = now
@@ -151,10 +153,14 @@ class Schedule:
         if seeds and self.joined:
             seeds = self._strange_seeds() if self._began % SEED_EVERY == 0 else []
         if seeds and (self._failures % 2 == 0 or not self._membership.living):
-            return seeds[int(self._dice.random() * len(seeds))]
+            return self._in_turn(seeds)
         for member in self._membership.pick(1):
             return (member.host, member.port)
-        return self._seeds[int(self._dice.random() * len(self._seeds))] if self._seeds else None
+        return self._in_turn(self._seeds) if self._seeds else None
+
+    def _in_turn(self, seeds: list[Address]) -> Address:
+        self._next_seed += 1
+        return seeds[self._next_seed % len(seeds)]
 
     def _strange_seeds(self) -> list[Address]:
         known = {(member.host, member.port) for member in self._membership.alive()}
@@ -178,10 +184,15 @@ class Schedule:
             self._due_s = now + pause_s * self._dice.uniform(1 - JITTER_RATIO, 1 + JITTER_RATIO)
 
     def failed(self, address: Address, now: float) -> None:
-        """The exchange with this address came to nothing."""
+        """The exchange with this address came to nothing. Of several seeds the next is asked at
+        once: only after a round in which none answered the node waits."""
         if self._with != address:
             return
         self._with = None
         self._failures += 1
-        wait_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(self._failures - 1, 16))
+        rounds, rest = divmod(self._failures, 1 if self.joined else max(1, len(self._seeds)))
+        if rest:
+            self._due_s = now
+            return
+        wait_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(rounds - 1, 16))
         self._due_s = now + wait_s * self._dice.uniform(0.5, 1.0)

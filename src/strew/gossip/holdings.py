@@ -1,7 +1,7 @@
 """Who holds what: how many chunks each node has of each artifact.
 
 Theory of operation. Only a node itself tells of its holdings, each time with a higher sequence; the
-highest heard is true. That something begins, is complete or is given up is told at once, progress
+highest heard is true. That something begins, ends, pauses or is given up is told at once, progress
 only now and then: in a crowd of N nodes that fetch, N times what each tells reaches everybody. What
 a dead member held is forgotten with it.
 """
@@ -14,6 +14,7 @@ import msgspec
 from strew.gossip.marks import Sums, held_mark
 from strew.gossip.protocol import Held
 from strew.messages import Event, PeerId
+from strew.publication import HoldingState
 
 HELD_PER_NODE_MAX = 64
 """Artifacts one node is known to hold; of more, those it told of last."""
@@ -35,6 +36,7 @@ class Holding(msgspec.Struct, frozen=True, gc=False):
     have_chunks: int
     chunk_count: int
     digest: bytes
+    state: HoldingState = "fetching"
 
 
 class HoldingsTold(Event, frozen=True):
@@ -117,7 +119,7 @@ class OwnHoldings:
             held = self.told.get(swarm)
             if held is not None and _same(held, holding):
                 self._waiting.pop(swarm, None)
-            elif held is None or _complete(holding) != _complete(held):
+            elif held is None or holding.state != held.state:
                 news.append(self._tell(holding, now))
             else:
                 self._waiting[swarm] = holding
@@ -134,7 +136,10 @@ class OwnHoldings:
     def again(self, now: float) -> list[Held]:
         """Tell all once more, with new sequences: others have forgotten it."""
         return [
-            self._tell(Holding(held.swarm, held.have_chunks, held.chunk_count, held.digest), now)
+            self._tell(
+                Holding(held.swarm, held.have_chunks, held.chunk_count, held.digest, held.state),
+                now,
+            )
             for held in list(self.told.values())
         ]
 
@@ -164,6 +169,7 @@ class OwnHoldings:
             holding.chunk_count,
             holding.digest,
             self._sequence,
+            holding.state,
         )
 
 
@@ -172,13 +178,10 @@ def _pause_s(members: int) -> float:
     return max(PROGRESS_S, PROGRESS_PER_MEMBER_S * members)
 
 
-def _complete(holding: Holding | Held) -> bool:
-    return holding.have_chunks == holding.chunk_count
-
-
 def _same(held: Held, holding: Holding) -> bool:
-    return (held.have_chunks, held.chunk_count, held.digest) == (
+    return (held.have_chunks, held.chunk_count, held.digest, held.state) == (
         holding.have_chunks,
         holding.chunk_count,
         holding.digest,
+        holding.state,
     )

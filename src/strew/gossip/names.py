@@ -44,14 +44,18 @@ class Names:
         self.sums = Sums()
 
     def hear(self, told: Named) -> bool:
-        """Take a publication; True if it is its reference's highest."""
+        """Take a publication; True if it is its reference's highest, or says for the first time
+        where that is."""
         reference = told.publication.reference
         known = self.by_reference.get(reference)
         if known is None:
             if len(self.by_reference) >= NAMES_MAX and not self._make_room(told):
                 return False
         elif _rank(told.publication) <= _rank(known.publication):
-            return False
+            if known.publication != told.publication or known.holders or not told.holders:
+                return False
+            self.by_reference[reference] = told  # now it is also known where it is
+            return True
         else:
             self.sums.remove(*named_mark(known))
             self.conflicts.pop(reference, None)

@@ -21,7 +21,16 @@ import msgspec
 
 from strew.errors import ProtocolError
 from strew.messages import Datagram, PeerId
-from strew.publication import Count, HostText, PatternText, PeerText, Port, Publication, ZoneText
+from strew.publication import (
+    Count,
+    HoldingState,
+    HostText,
+    PatternText,
+    PeerText,
+    Port,
+    Publication,
+    ZoneText,
+)
 
 Address = tuple[str, int]
 """Host (an IP literal) and port."""
@@ -129,6 +138,12 @@ class Held(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
     chunk_count: Count
     digest: Annotated[bytes, msgspec.Meta(max_length=8)]
     sequence: Count
+    state: HoldingState = "fetching"
+
+    @property
+    def whole(self) -> bool:
+        """Whether the node has all of it, in its place."""
+        return self.state == "seeding"
 
 
 Rumour = Member | Named | Held
@@ -350,7 +365,7 @@ _COUNT_BYTES = 9
 _PORT_BYTES = 3
 _MEMBER_BYTES = 2 + _ID_BYTES + _PORT_BYTES + _COUNT_BYTES + 1 + 1
 _HOLDER_BYTES = 1 + _ID_BYTES + _PORT_BYTES
-_HELD_BYTES = 2 + _ID_BYTES + 4 * _COUNT_BYTES + 10
+_HELD_BYTES = 2 + _ID_BYTES + 4 * _COUNT_BYTES + 10 + 9
 _FIELD_NAMES_BYTES = sum(1 + len(name) for name in Publication.__struct_fields__)
 _NAMED_BYTES = 3 + 1 + _FIELD_NAMES_BYTES + 4 * _COUNT_BYTES + 1
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from strew.announce.protocol import Holding, HoldingState
+from strew.announce.protocol import Holding
 from strew.content.bitfield import Bitfield
 from strew.messages import Have, Join, Opened, PeerId, StateChanged
+from strew.publication import HoldingState
 from strew.swarm.haves import INDEXES_MAX
 from strew.swarm.swarm import Swarm
 

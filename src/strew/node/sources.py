@@ -174,7 +174,7 @@ class Sources:
         )
         actions = self._announcer.handle(HoldingsChanged(announce, urgent), now)
         if self.gossip is not None:
-            told = HoldingsTold(tuple(map(_holding, newest)))
+            told = HoldingsTold((*map(_held_aside, aside), *map(_holding, newest)))
             actions += self.gossip.handle(Leaving() if leaving else told, now)
         if self._dht is not None:
             actions += self._keep_provided(newest, now)
@@ -253,11 +253,11 @@ class Sources:
         else:
             sample = self.gossip.sample(SAMPLE, self._me.zone, takes_part)
             chosen = {member.id: member for member in sample}
-            whole = [member for member, of in held.values() if of.have_chunks == of.chunk_count]
+            whole = [member for member, of in held.values() if of.whole]
             for member in self._dice.sample(whole, min(HOLDERS_NAMED, len(whole))):
                 chosen[member.id] = member
         return tuple(
-            Peer(m.id, m.host, m.port, m.zone, complete=_is_whole(held.get(m.id)))
+            Peer(m.id, m.host, m.port, m.zone, complete=m.id in held and held[m.id][1].whole)
             for m in chosen.values()
         )
 
@@ -285,8 +285,10 @@ def _holding(part: Participation) -> holdings.Holding:
     """What members are told of one artifact."""
     have = part.swarm.have
     digest = blake3(have.to_wire()).digest(8)
-    return holdings.Holding(part.swarm.key, have.count, part.chunk_count, digest)
+    return holdings.Holding(part.swarm.key, have.count, part.chunk_count, digest, part.state)
 
 
-def _is_whole(held: tuple[Member, Any] | None) -> bool:
-    return held is not None and held[1].have_chunks == held[1].chunk_count
+def _held_aside(holding: Holding) -> holdings.Holding:
+    """The same of what is paused or has failed, in no swarm meanwhile."""
+    key = swarm_key_of(holding.artifact)
+    return holdings.Holding(key, holding.have_chunks, holding.chunk_count, b"", holding.state)

@@ -6,11 +6,10 @@ from typing import Literal
 
 import msgspec
 
-from strew.announce.protocol import HoldingState
 from strew.announce.records import ArtifactFacts, NodeRecord
 from strew.announce.reference import follows
 from strew.content.digest import ArtifactId
-from strew.publication import ArtifactText, PeerText, Publication, ReferenceText
+from strew.publication import ArtifactText, HoldingState, PeerText, Publication, ReferenceText
 
 NodeState = HoldingState | Literal["waiting"]
 """As announced; `waiting` for a node that follows the artifact and has told nothing of it yet."""

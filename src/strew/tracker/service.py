@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -54,6 +55,8 @@ from strew.tracker.gate import (
 )
 from strew.tracker.problem import refusal_of_decision
 from strew.tracker.reports import (
+    ArtifactReport,
+    NodeReport,
     PublicationEvent,
     PublishRequest,
     SwarmReport,
@@ -85,6 +88,21 @@ _encoder = msgspec.json.Encoder()
 _publish_decoder = msgspec.json.Decoder(PublishRequest)
 
 
+class Beside(Protocol):
+    """What the node in a tracker's process knows by gossip, of names that were given at nodes.
+
+    Each raises NotFoundError for what it does not know.
+    """
+
+    def names(self) -> list[Publication]: ...
+    def artifacts(self) -> list[ArtifactReport]: ...
+    def nodes(self) -> list[NodeReport]: ...
+    def resolve(self, reference: str) -> Publication: ...
+    def artifact(self, artifact: ArtifactId) -> ArtifactReport: ...
+    def swarm(self, artifact: ArtifactId) -> SwarmReport: ...
+    async def manifest(self, artifact: ArtifactId) -> bytes: ...
+
+
 class Tracker:
     """The service. `clock` gives unix seconds and must not jump (strew.tracker.clock); `dice`
     choose peers. `state` stays the caller's to close, after `running` has ended."""
@@ -106,6 +124,9 @@ class Tracker:
         self._moved: dict[ArtifactId, None] = {}
         """Swarms to tell of, in the order in which they moved."""
         self._ready = False
+        self.beside: Beside | None = None
+        """Asked for what this tracker does not know. Nothing of it is taken into the state: names
+        of two trackers would overtake each other for ever."""
         self.metrics = metrics if metrics is not None else CollectorRegistry()
         self.gate = Gate(key, RequestMetrics(self.metrics), admits_host or host_rule())
         nodes = Gauge("strew_tracker_nodes", "Nodes whose lease runs", registry=self.metrics)
@@ -246,18 +267,23 @@ class Tracker:
         names: dict[ArtifactId, list[Publication]] = {}
         for publication in self._state.publications():
             names.setdefault(publication.artifact, []).append(publication)
-        return _json(
-            [
-                artifact_report(facts, names.get(facts.artifact, ()))
-                for facts in self._state.artifacts()
-            ]
-        )
+        reports = {of.artifact: of for of in self.beside.artifacts()} if self.beside else {}
+        for facts in self._state.artifacts():
+            reports[facts.artifact] = artifact_report(facts, names.get(facts.artifact, ()))
+        return _json(list(reports.values()))
 
     async def _artifact(self, request: web.Request) -> web.Response:
+        artifact = parse_artifact_id(request.match_info["id"])
+        if self.beside is not None and self._state.facts(artifact) is None:
+            return _json(self.beside.artifact(artifact))
         facts = self._facts_of(request)
         return _json(artifact_report(facts, self._state.names_of(facts.artifact)))
 
     async def _manifest(self, request: web.Request) -> web.Response:
+        artifact = parse_artifact_id(request.match_info["id"])
+        if self.beside is not None and self._state.facts(artifact) is None:
+            told = await self.beside.manifest(artifact)
+            return web.Response(body=told, content_type="application/octet-stream")
         artifact = self._facts_of(request).artifact
         etag = f'"{artifact}"'
         headers = {hdrs.ETAG: etag, hdrs.CACHE_CONTROL: "private, max-age=31536000, immutable"}
@@ -278,11 +304,20 @@ class Tracker:
         return _json(report, status=201 if new else 200)
 
     async def _names(self, _request: web.Request) -> web.Response:
-        return _json(self._state.publications())
+        names = {of.reference: of for of in self._state.publications()}
+        for told in self.beside.names() if self.beside is not None else ():
+            known = names.get(told.reference)
+            if known is None or known.version < told.version:
+                names[told.reference] = told
+        return _json(sorted(names.values(), key=lambda of: of.version))
 
     async def _resolve(self, request: web.Request) -> web.Response:
         reference = reference_of(request)
         publication = self._state.publication(reference)
+        for told in self.beside.names() if self.beside is not None else ():
+            newer = publication is None or publication.version < told.version
+            if told.reference == reference and newer:
+                publication = told
         if publication is None:
             raise NotFoundError(f"no artifact is named {reference}", hint="see `strew ls`")
         return _json(publication)
@@ -315,12 +350,16 @@ class Tracker:
         artifact = parse_artifact_id(request.match_info["id"])
         report = self._report_of(artifact)
         if self._state.facts(artifact) is None and not report.nodes:
+            if self.beside is not None:
+                return _json(self.beside.swarm(artifact))
             raise NotFoundError(f"nothing is known of {artifact}")
         return _json(report)
 
     async def _nodes(self, _request: web.Request) -> web.Response:
         now = self._clock()
-        return _json([node_report(record, now) for record in self._state.nodes()])
+        reports = {of.id: of for of in self.beside.nodes()} if self.beside is not None else {}
+        reports |= {record.peer.id: node_report(record, now) for record in self._state.nodes()}
+        return _json(list(reports.values()))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         kinds = _kinds_of(request.query.get("kinds", ""))
