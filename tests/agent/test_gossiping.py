@@ -14,7 +14,8 @@ import pytest
 from strew.agent.agent import PORT_TRIES, Agent
 from strew.agent.client import HOST_HEADER, NodeClient
 from strew.agent.gossiping import own_host
-from strew.agent.process import open_agent, open_tracker
+from strew.agent.process import open_agent, open_tracker, peer_id_in
+from strew.agent.remembering import NAMES_FILE
 from strew.content.reference import Address, parse_name
 from strew.errors import ConfigurationError, NotFoundError, ProtocolError, UnavailableError
 from strew.gossip.protocol import EXCHANGES_MAX, encode
@@ -44,10 +45,30 @@ async def fleet(tmp_path: Path, nodes: int, by: Agent | None = None) -> AsyncIte
             stack.callback(store.close)
             first = by or (agents[0] if agents else None)
             seeds = (Address(*first.address),) if first else ()
-            opened = open_agent(settings_in(folder), store, KEY, announces=False, seeds=seeds)
+            opened = open_agent(
+                settings_in(folder),
+                store,
+                KEY,
+                peer=peer_id_in(folder),
+                announces=False,
+                seeds=seeds,
+            )
             agents.append(await stack.enter_async_context(opened))
         await until(lambda: all(living(agent) == nodes - (by is None) for agent in agents))
         yield agents
+
+
+@asynccontextmanager
+async def fleet_of_one(folder: Path) -> AsyncIterator[Agent]:
+    """A member alone, with the identity that its folder has."""
+    store = DiskStore(folder)
+    settings = settings_in(folder)
+    opened = open_agent(settings, store, KEY, peer=peer_id_in(folder), announces=False, seeds=())
+    try:
+        async with opened as agent:
+            yield agent
+    finally:
+        store.close()
 
 
 def living(agent: Agent) -> int:
@@ -196,3 +217,30 @@ async def test_a_tracker_tells_of_names_that_were_given_at_nodes(tmp_path: Path)
         with pytest.raises(NotFoundError, match="no artifact is named"):
             await centre.resolve(parse_name("app:2"))
     store.close()
+
+
+async def test_names_outlive_all_members(tmp_path: Path) -> None:
+    path = tmp_path / "input"
+    path.write_bytes(b"strew" * 1000)
+    async with fleet(tmp_path, 2) as agents, client_of(agents[0]) as client:
+        manifest = agents[0].store.ingest(path)
+        agents[0].fetches.seed(manifest, origin=True)
+        given = await client.publish(parse_name("app:1"), manifest.id)
+        assert (tmp_path / "0" / NAMES_FILE).exists(), "before the publisher hears of it"
+        await until(lambda: agents[1].node.gossip.names())  # type: ignore[union-attr]
+    for number in ("0", "1"):
+        async with fleet_of_one(tmp_path / number) as agent, client_of(agent) as client:
+            assert await client.names() == [given]
+            [named] = agent.node.gossip.names()  # type: ignore[union-attr]
+            own = agent.identity.node == named.holders[0].id
+            assert (named.holders[0].port == agent.address[1]) is own
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\x00", b"[[2, {}]]"])
+async def test_names_that_cannot_be_read_do_not_keep_a_node_from_starting(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / NAMES_FILE).write_bytes(content)
+    async with fleet_of_one(tmp_path) as agent, client_of(agent) as client:
+        assert await client.names() == []
+    assert (tmp_path / NAMES_FILE).read_bytes() == content, "left for whoever may mend it"

@@ -23,6 +23,7 @@ from strew.agent.client import HOST_HEADER
 from strew.agent.fetches import Fetches
 from strew.agent.gossiping import Gossiping, own_host
 from strew.agent.metrics import AgentMetrics
+from strew.agent.remembering import Memory
 from strew.agent.settings import Settings
 from strew.agent.storing import StoreThread
 from strew.agent.trackers import Trackers
@@ -116,6 +117,9 @@ class Agent:
         if seeds is not None:
             self.gossiping = Gossiping(self, seeds, dht_open=settings.dht_open)
         self._is_member = is_member
+        self.memory: Memory | None = None
+        if seeds is not None and is_member:
+            self.memory = Memory(self, settings.data_folder)
         self.trackers = Trackers(self, trackers, announces)
         self._on_obtain = on_obtain
         self._events: deque[Event] = deque()
@@ -183,6 +187,9 @@ class Agent:
             if stored.state == "complete":
                 self.fetches.seed(self.store.manifest(stored.artifact), origin=stored.pinned)
         self.carry_out(self.node.join_fleet(self._loop.time()))
+        if self.memory is not None:
+            self.memory.recall()
+            self.spawn(self.memory.keep())
         self.trackers.start()
 
     async def _listen(self, host: str, port: int, http: HttpFactory, inbound_max: int) -> None:
@@ -207,6 +214,8 @@ class Agent:
         self._stopping = True
         if self.node is not None:
             self.tell(Leaving())
+        if self.memory is not None:
+            await asyncio.to_thread(self.memory.save)
         await self.trackers.stop()
         for task in list(self._tasks):
             task.cancel()

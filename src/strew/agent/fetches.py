@@ -131,7 +131,9 @@ class Fetches:
         """A transfer's life; every way out settles `finished`."""
         try:
             if not raw:
-                raw = await self._agent.trackers.manifest(transfer)
+                raw = self._known_manifest(transfer) or await self._agent.trackers.manifest(
+                    transfer
+                )
             manifest = transfer.manifest = Manifest.parse(raw)
             if manifest.id != transfer.artifact:
                 raise IntegrityError(f"manifest of {transfer.artifact} has another digest")
@@ -157,6 +159,13 @@ class Fetches:
         except asyncio.CancelledError:
             transfer.end(None, NotFoundError(f"transfer of {transfer.artifact} was stopped"))
             raise
+
+    def _known_manifest(self, transfer: Transfer) -> bytes:
+        """That of a fetch which an earlier process began; empty if there is none."""
+        try:
+            return self._store.manifest(transfer.artifact).raw
+        except StrewError:
+            return b""
 
     async def _fetch_once(self, transfer: Transfer, manifest: Manifest) -> Path | None:
         """Fill the store's copy and put it in place; None if that is to be tried again."""

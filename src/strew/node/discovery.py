@@ -37,7 +37,7 @@ from strew.messages import (
     Tick,
     swarm_key_of,
 )
-from strew.node.news import News, Obtain, Published, PublishedHere
+from strew.node.news import News, Obtain, Published, PublishedHere, Remembered
 from strew.node.participation import Participation
 from strew.node.peers import PeerBook
 from strew.node.seeking import Seeker
@@ -50,6 +50,7 @@ DISCOVERY_EVENTS = (
     Nudge,
     Published,
     PublishedHere,
+    Remembered,
     DialDone,
     DialFailed,
     DatagramReceived,
@@ -115,8 +116,14 @@ class Discovery:
                 self._heed(self.sources.spread(event.publication, now), now)
                 self._heed(self.sources.handle(Nudge(event.spread_s), now), now)
             case PublishedHere():
-                self._heed(self.sources.spread(event.publication, now, at_home=True), now)
+                spread = self.sources.spread(event.publication, now, (self.sources.here,))
+                self._heed(spread, now)
                 self._name_members(event.publication.artifact, now)
+            case Remembered():
+                here = self.sources.here
+                holders = tuple(here if h.id == here.id else h for h in event.holders)
+                self._heed(self.sources.spread(event.publication, now, holders), now)
+                self._on_name(NameHeard(event.publication, event.holders), now)
             case DialDone() | DialFailed():
                 self._seeker.dial_ended(event, now)
                 self._seek_all(now)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from strew.gossip.protocol import Holder
 from strew.messages import Action, Event, swarm_key_of
 from strew.publication import Publication
 
@@ -34,6 +35,13 @@ class PublishedHere(Event, frozen=True):
     know."""
 
     publication: Publication
+
+
+class Remembered(Event, frozen=True):
+    """Members told of this name in an earlier life of the node, and where it could be fetched."""
+
+    publication: Publication
+    holders: tuple[Holder, ...]
 
 
 class Obtain(Action, frozen=True):

@@ -181,14 +181,18 @@ class Sources:
         return actions
 
     def spread(
-        self, publication: Publication, now: float, *, at_home: bool = False
+        self, publication: Publication, now: float, holders: tuple[Holder, ...] = ()
     ) -> list[Action]:
-        """A name was given, here (`at_home`) or as a tracker tells: everybody is to hear of it."""
+        """A name was given, here or as a tracker tells, and is where `holders` are: everybody is to
+        hear of it."""
         if self.gossip is None:
             return []
-        me = self.gossip.me
-        holders = (Holder(me.id, me.host, me.port),) if at_home else ()
         return self.gossip.handle(Spread(publication, holders), now)
+
+    @property
+    def here(self) -> Holder:
+        """This node as one that holds something."""
+        return Holder(self._me.id, self._me.host, self._me.port)
 
     def _keep_provided(self, parts: Iterable[Participation], now: float) -> list[Action]:
         """Have the hash table name this node for all it holds whole, and for nothing else."""
