@@ -178,9 +178,7 @@ def test_status_can_be_watched(fleet: Fleet, published: dict[str, Any]) -> None:
     assert watching.stop(signal.SIGINT) == 130
 
 
-def test_status_shows_what_members_tell_each_other(
-    fleet: Fleet, published: dict[str, Any]
-) -> None:
+def test_status_shows_what_members_tell_each_other(fleet: Fleet, published: dict[str, Any]) -> None:
     def both() -> list[set[tuple[str, bool, int]]]:
         told = [fleet.json("status", "app:1", *words) for words in ((), ("--trackerless",))]
         return [{(n["state"], n["origin"], n["have_chunks"]) for n in of["nodes"]} for of in told]

@@ -40,6 +40,7 @@ RATIO_MAX = {
     "racks4": 5.0,
     "partition": 1.9,
     "tracker-gone": 1.7,
+    "hybrid-tracker-dies": 1.7,
     "liars": 9.0,
     "latency5": 1.9,
 }

@@ -23,6 +23,7 @@ from strew.messages import (
     Leaving,
     Opened,
     PeerId,
+    PlanMember,
     SendDatagram,
     Tick,
     swarm_key_of,
@@ -30,6 +31,7 @@ from strew.messages import (
 from strew.node import Node, Obtain, Published, PublishedHere
 from strew.node.discovery import FEW_NEIGHBOURS
 from strew.node.peers import HEARSAY_FAILURES_MAX
+from strew.node.seeking import DIALS_MAX, EXPECTED_DIALS_MAX
 from strew.node.sources import FIND_EVERY_S, SAMPLE
 from strew.publication import Publication
 
@@ -206,6 +208,19 @@ def test_a_member_s_address_that_fails_twice_is_forgotten() -> None:
     assert of(Dial, actions)
     assert ("10.0.0.1", 7301) not in table.node.book.known[KEY]
     assert of(Dial, table.wait(10.0)) == []
+
+
+def test_whoever_stands_in_a_plan_is_dialled_beside_all_that_members_named() -> None:
+    table = Table()
+    crowd = [member(number) for number in range(1, 2 * DIALS_MAX)]
+    for one in crowd:
+        table.tells(one)
+    table.names(crowd[0], crowd[0])
+    assert len(of(Dial, table.opens() + table.wait(0.9))) >= DIALS_MAX - EXPECTED_DIALS_MAX
+    planned = [PlanMember(f"{number:032x}", f"10.7.0.{number}", 7301) for number in range(1, 6)]
+    table.node._discovery.meet(KEY, planned, table.now, mutual=False)
+    dialled = {dial.host for dial in of(Dial, table.node._discovery.actions)}
+    assert {one.host for one in planned} <= dialled
 
 
 # --- the hash table -------------------------------------------------------------------------------

@@ -65,6 +65,12 @@ class SimFlags:
     racks: Annotated[
         int, flag("--racks", "Racks, whose links carry a quarter of their machines'. [default: 1]")
     ] = DEFAULTS.racks
+    trackerless: Annotated[
+        bool, flag("--trackerless", "No tracker: machines find each other by gossip.")
+    ] = DEFAULTS.trackerless
+    loss: Annotated[
+        float, flag("--loss", "Share of datagrams that is lost; links repeat theirs. [default: 0]")
+    ] = DEFAULTS.loss
     slots: Annotated[
         int, flag("--slots", f"Sends of a node at a time. [default: {DEFAULTS.slots}]")
     ] = DEFAULTS.slots
@@ -142,6 +148,8 @@ def _terms(
         slots=network.slots,
         neighbours=network.neighbours,
         limit_s=limit_s,
+        trackerless=network.trackerless,
+        loss=network.loss,
     )
 
 
@@ -289,9 +297,13 @@ def _tell_options(terms: Terms, strategy: str, scenario: str, out: Output) -> No
         "strategy": strategy,
         "scenario": scenario,
     }
+    if terms.loss:
+        options["loss"] = f"{terms.loss:g}"
     if terms.limit_s:
         options["limit"] = f"{terms.limit_s:g}"
     words = " ".join(f"--{name} {value}" for name, value in options.items())
+    if terms.trackerless:
+        words += " --trackerless"
     facts = {"strategy": strategy, "scenario": scenario, **asdict(terms)}
     out.event("options", command=f"strew sim {words}", **facts)
     out.line(f"seed {terms.seed}")

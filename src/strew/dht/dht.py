@@ -380,7 +380,7 @@ class Dht:
         if not self._joined:
             addresses = self._ways_in()
         elif search.purpose is Purpose.JOIN:
-            known = [*self._seeds, *self._named]
+            known = list(self._named) or self._seeds  # a seed of all has enough to do
             addresses = [self._dice.choice(known)] if known else []
         taken = {contact.address for contact in contacts}
         addresses = [address for address in addresses if address not in taken]

@@ -129,8 +129,8 @@ class OwnHoldings:
         """Progress that has waited long enough."""
         if not self._waiting:
             return []
-        told_by_s = now - _pause_s(members)
-        ready = [h for h in self._waiting.values() if self._told_s[h.swarm] <= told_by_s]
+        pause_s = _pause_s(members)  # added as in next_s, lest rounding put it off for ever
+        ready = [h for h in self._waiting.values() if self._told_s[h.swarm] + pause_s <= now]
         return [self._tell(holding, now) for holding in ready]
 
     def again(self, now: float) -> list[Held]:
@@ -147,7 +147,8 @@ class OwnHoldings:
         """When `due` has something; infinite if nothing waits."""
         if not self._waiting:
             return math.inf
-        return min(self._told_s[swarm] for swarm in self._waiting) + _pause_s(members)
+        pause_s = _pause_s(members)
+        return min(self._told_s[swarm] + pause_s for swarm in self._waiting)
 
     def _tell(self, holding: Holding, now: float) -> Held:
         held = self.told[holding.swarm] = self._held(holding)

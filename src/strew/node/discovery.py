@@ -60,8 +60,9 @@ DISCOVERY_EVENTS = (
 )
 """What `Discovery.handle` is told."""
 
-FEW_NEIGHBOURS = 4
-"""A fetch with fewer asks its sources again, each second."""
+FEW_NEIGHBOURS = 12
+"""A fetch with fewer asks its sources again, each second: a graph of less than that degree has
+holes."""
 
 
 class Discovery:

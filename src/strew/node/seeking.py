@@ -21,7 +21,8 @@ PLAN = "plan"
 """The source of peers that a push plan names: they are met even by a node with enough others."""
 
 DIALS_MAX = 32
-"""Dials under way at once."""
+"""Dials under way at once. Who stands in a plan is dialled beside them: a second lost there leaves
+a hole in the paths that chunks are pushed along."""
 
 COURTESY_S = 0.3
 """Of two nodes named to each other the one with the lower id dials; the other waits so long."""
@@ -129,8 +130,8 @@ class Seeker:
             if peer.id in linked:
                 found.append(peer.id)
                 continue
-            wanted = places > 0 or peer.source == PLAN
-            if wanted and len(self._dialling) < DIALS_MAX and address not in self._dialling:
+            wanted = peer.source == PLAN or (places > 0 and len(self._dialling) < DIALS_MAX)
+            if wanted and address not in self._dialling:
                 places -= 1
                 self._dialling.add(address)
                 dials.append(Dial(*address))

@@ -3,6 +3,9 @@
 Before the clock starts every machine has joined: it announced itself and follows the name. Time
 counts from the moment of the publication, and what each machine then needs (the news, its announce,
 the manifest, its connections) takes its time.
+
+A fleet that gossips, beside its tracker or without one, lives for `GATHER_S` before that moment:
+its members knew each other all along, but have to come into the hash table and to rest.
 """
 
 from __future__ import annotations
@@ -16,19 +19,28 @@ from strew.announce.records import ArtifactFacts
 from strew.announce.registry import spread_of
 from strew.content.bitfield import Bitfield
 from strew.content.digest import ArtifactId
-from strew.messages import Opened, PeerId, Plan, StateChanged
-from strew.node import Node, Obtain, Published
+from strew.gossip.protocol import Member
+from strew.messages import Opened, PeerId, Plan, StateChanged, swarm_key_of
+from strew.node import Node, Obtain, Published, PublishedHere
 from strew.node.seeking import NEIGHBOURS_DEFAULT
+from strew.publication import Publication
 from strew.sim.checkers import Laws
+from strew.sim.datagrams import Datagrams
 from strew.sim.network import Host, Network
-from strew.sim.peers import DONE, SENT, SimPeer
+from strew.sim.peers import DIAL_GIVEN_UP_S, DONE, SENT, SimPeer
 from strew.sim.tracker import ADDRESS, EPOCH_S, FEED_S, SimTracker
 from strew.sim.world import World
 from strew.swarm.slots import SLOTS_DEFAULT
 
 ARTIFACT = ArtifactId("blake3:" + "5" * 64)
 REFERENCE = "sim:input"
+FOLLOWS = ("sim:*",)
 PORT = 7301
+MS_PER_S = 1000
+
+GATHER_S = 20.0
+"""Until a fleet that gossips is at rest: what all say of themselves at their start is told by then,
+and every table of the hash table is filled. Shorter: that still goes on beside the payload."""
 
 OPEN_S = 0.003
 """A store opens an artifact: the part file, its index."""
@@ -38,6 +50,10 @@ ASK_S = 0.002
 
 FINISH_S = 0.01
 """From the last chunk to the visible file: what of fsync early writeback has left, and a rename."""
+
+MANIFEST_RETRY_S = 0.5
+"""Where no tracker has the manifest and the machine asked had not either, another one is asked
+after this, as the agent does."""
 
 MANIFEST_BYTES_PER_CHUNK = 36
 MEMBER_BYTES = 58
@@ -65,6 +81,17 @@ class Terms:
     neighbours: int = NEIGHBOURS_DEFAULT
     limit_s: float = 0.0
     """Virtual seconds until a run is given up; 0 for what a single server would need."""
+    trackerless: bool = False
+    """No tracker: machines know of each other and of the artifact by gossip and the hash table."""
+    gossip: bool = False
+    """They gossip beside their tracker; without one they always do."""
+    loss: float = 0.0
+    """Share of datagrams that is lost. What travels over links is repeated by TCP."""
+
+    @property
+    def gossips(self) -> bool:
+        """Whether there are datagrams at all."""
+        return self.trackerless or self.gossip
 
 
 @dataclass
@@ -78,6 +105,17 @@ class Machine:
     liar: bool = False
     stalled: bool = False
     cut_off: bool = False
+    cold: bool = False
+    """It knows no member at its start, but the origin's address."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """Who a machine is, before there is a node."""
+
+    host: Host
+    member: Member
+    dice: random.Random
 
 
 @dataclass
@@ -107,63 +145,99 @@ class Fleet:
         self.network = Network(
             self.world, terms.latency_s, racks=terms.racks, rack_bytes_per_s=rack_rate
         )
+        self.datagrams = Datagrams(self.world, self.network, terms.loss)
+        if terms.gossips:
+            self.world.now = -GATHER_S
         self.lengths = chunk_lengths(terms.size_bytes, terms.chunks, self.world.dice)
         self._by_address: dict[tuple[str, int], SimPeer] = {}
         self._plan_bytes: dict[int, int] = {}
         up = rate * terms.origin_ratio
-        self.origin = self._peer(self.network.host(up, up, 0), 0, terms)
-        self.tracker = SimTracker(self.world, self.network, self.origin.host)
-        self.tracker.own(self.origin)
+        origin = self._identity(self.network.host(up, up, 0))
+        self.tracker = SimTracker(self.world, self.network, origin.host)
+        self.tracker.alive = not terms.trackerless
+        identities = []
         for machine in machines:
-            host = self.network.host(
-                rate * machine.up_ratio, rate * machine.down_ratio, machine.rack
-            )
-            peer = self._peer(host, machine.rack, terms)
+            up, down = rate * machine.up_ratio, rate * machine.down_ratio
+            identities.append(self._identity(self.network.host(up, down, machine.rack)))
+        pairs = list(zip(machines, identities, strict=True))
+        self._known = [origin.member]
+        self._known += [each.member for machine, each in pairs if machine.starts_s <= 0.0]
+        self.origin = self._peer(origin, Machine())
+        self.tracker.own(self.origin)
+        for machine, identity in pairs:
+            peer = self._peer(identity, machine)
             peer.liar, peer.stalled = machine.liar, machine.stalled
             peer.started_s = machine.starts_s
             self.peers.append(peer)
         self.wanted = sum(not (m.liar or m.stalled) for m in machines)
 
-    def _peer(self, host: Host, rack: int, terms: Terms) -> SimPeer:
+    def _identity(self, host: Host) -> _Identity:
         number = host.number
-        address = (f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", PORT)
-        node = Node(
+        member = Member(
             PeerId(f"{self.world.dice.getrandbits(128):032x}"),
-            random.Random(self.world.dice.getrandbits(64)),
-            0.0,
-            zone=f"rack{rack}" if terms.racks > 1 else "",
+            f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}",
+            PORT,
+            f"rack{host.rack}" if self.terms.racks > 1 else "",
+            FOLLOWS,
+            round(EPOCH_S * MS_PER_S),
+        )
+        return _Identity(host, member, random.Random(self.world.dice.getrandbits(64)))
+
+    def _peer(self, identity: _Identity, machine: Machine) -> SimPeer:
+        terms, me = self.terms, identity.member
+        origin = self._known[0]
+        node = Node(
+            me.id,
+            identity.dice,
+            machine.starts_s if terms.gossips and machine.starts_s > 0.0 else self.world.now,
+            zone=me.zone,
             port=PORT,
-            host=address[0],
-            follows=("sim:*",),
-            trackers=(ADDRESS,),
+            host=me.host,
+            follows=FOLLOWS,
+            trackers=() if terms.trackerless else (ADDRESS,),
             slots=terms.slots,
             neighbours=terms.neighbours,
-            limited=number != 0,
+            limited=identity.host.number != 0,
+            seeds=((origin.host, origin.port),) if terms.gossips else None,
+            reached_at=me.host,
+            incarnation=me.incarnation,
+            known=() if machine.cold else self._known,
         )
-        peer = SimPeer(self, node, host, address)
-        self._by_address[address] = peer
+        peer = SimPeer(self, node, identity.host, (me.host, PORT))
+        self._by_address[peer.address] = peer
+        self.datagrams.listen(peer)
         return peer
 
     # --- the course ------------------------------------------------------------------------------
 
     def spread(self) -> None:
         """Publish at time 0 and run until everybody who can be is done."""
+        self.gather()
+        if self.terms.gossips:
+            self.world.at(0.0, self.publish)
+        else:
+            self.publish()
+        limit_s = self.terms.limit_s or 60.0 + 2.0 * self.terms.nodes * self.terms.size_bytes / (
+            self.terms.rate_bytes_per_s * min(1.0, self.terms.origin_ratio)
+        )
+        self.world.run(self._finished, limit_s)
+
+    def gather(self) -> None:
+        """Have every machine arrive at its time."""
         for peer in (self.origin, *self.peers):
             if peer.started_s <= 0.0:
                 self._arrive(peer)
             else:
                 self.world.at(peer.started_s, self._arrive, peer)
+
+    def publish(self) -> None:
+        """The origin opens the artifact and gives it a name."""
         self._open(self.origin, Bitfield.full(len(self.lengths)), origin=True)
-        facts = ArtifactFacts(
-            ARTIFACT,
-            "input",
-            False,
-            self.terms.size_bytes,
-            len(self.lengths),
-            self.manifest_bytes,
-            EPOCH_S,
-        )
-        publication = self.tracker.publish(REFERENCE, facts)
+        publication = self._named()
+        if self.terms.gossips:
+            self.origin.tell(PublishedHere(publication))
+        if self.terms.trackerless:
+            return
         self.origin.tell(Nudge())
         told = [p for p in self.peers if p.started_s <= 0.0]
         spread_s = spread_of(len(told) + 1)
@@ -171,10 +245,24 @@ class Fleet:
         for place, peer in enumerate(told):
             heard_s = self.network.latency_s + place * FEED_S
             self.world.at(heard_s, peer.tell, Published(publication, spread_s))
-        limit_s = self.terms.limit_s or 60.0 + 2.0 * self.terms.nodes * self.terms.size_bytes / (
-            self.terms.rate_bytes_per_s * min(1.0, self.terms.origin_ratio)
+
+    def _named(self) -> Publication:
+        """The artifact's name, as its tracker gives it or its origin itself."""
+        size_bytes, chunks = self.terms.size_bytes, len(self.lengths)
+        if not self.terms.trackerless:
+            facts = ArtifactFacts(
+                ARTIFACT, "input", False, size_bytes, chunks, self.manifest_bytes, EPOCH_S
+            )
+            return self.tracker.publish(REFERENCE, facts)
+        return Publication(
+            reference=REFERENCE,
+            artifact=ARTIFACT,
+            version=round(EPOCH_S * MS_PER_S),
+            size_bytes=size_bytes,
+            chunk_count=chunks,
+            published_s=EPOCH_S,
+            name="input",
         )
-        self.world.run(self._finished, limit_s)
 
     def _finished(self) -> bool:
         return self.done >= self.wanted
@@ -189,9 +277,35 @@ class Fleet:
             return
         peer.obtaining = True
         holder = self.at_address(*action.holder) if action.holder else None
+        if self.terms.trackerless:
+            self._ask_member(peer, holder or self._acquaintance(peer))
+            return
         host = holder.host if holder is not None else self.origin.host
         asked_s = self.network.control_delay_s(peer.host, host, MANIFEST_BYTES_PER_CHUNK)
         self.world.at(self.world.now + asked_s + ASK_S, self._send_manifest, host, peer)
+
+    def _ask_member(self, peer: SimPeer, holder: SimPeer | None) -> None:
+        """Ask for the manifest where no tracker has it: the next one if this one cannot give it."""
+        wait_s = MANIFEST_RETRY_S
+        if holder is not None and holder.host.alive:
+            asked_s = self.network.control_delay_s(peer.host, holder.host, MANIFEST_BYTES_PER_CHUNK)
+            if holder.alive and holder.node.participations:
+                due_s = self.world.now + asked_s + ASK_S
+                self.world.at(due_s, self._send_manifest, holder.host, peer)
+                return
+            wait_s += 2.0 * asked_s
+        elif holder is not None:
+            wait_s += DIAL_GIVEN_UP_S
+        self.world.at(self.world.now + wait_s, self._ask_another, peer)
+
+    def _ask_another(self, peer: SimPeer) -> None:
+        if peer.alive:
+            self._ask_member(peer, self._acquaintance(peer))
+
+    def _acquaintance(self, peer: SimPeer) -> SimPeer | None:
+        """Any of those that a node knows to take part."""
+        known = peer.node.book.known.get(swarm_key_of(ARTIFACT), {})
+        return self.at_address(*self.world.dice.choice(list(known))) if known else None
 
     def _send_manifest(self, host: Host, peer: SimPeer) -> None:
         self.network.start(

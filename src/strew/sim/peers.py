@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from strew.announce.announcer import SendAnnounce
+from strew.gossip.exchange import AnswerExchange, Exchange
 from strew.messages import (
     Action,
     CancelSend,
@@ -36,6 +37,7 @@ from strew.messages import (
     Recheck,
     Send,
     SendChunk,
+    SendDatagram,
     Tick,
 )
 from strew.node import Node, Obtain
@@ -110,6 +112,7 @@ class SimPeer:
         self.duplicate_bytes = 0
         self.control_bytes = 0
         self._discards: set[tuple[PeerId, int]] = set()
+        self._refused_s: dict[PeerId, float] = {}
         self._tick_s: float | None = None
         self._execute: dict[type[Action], Callable[[Any], None]] = {
             Send: self._send,
@@ -122,6 +125,9 @@ class SimPeer:
             Recheck: self._recheck,
             SendAnnounce: self._announce,
             Obtain: self._obtain,
+            SendDatagram: self._send_datagram,
+            Exchange: self._exchange,
+            AnswerExchange: self._answer_exchange,
         }
 
     # --- the node's door -------------------------------------------------------------------------
@@ -191,12 +197,20 @@ class SimPeer:
     def _send_chunk(self, action: SendChunk) -> None:
         link = self.links.get(action.peer)
         if link is None:
-            self._not_sent(action)
+            self._refuse(action)
             return
         link.queue.append(action)
         self.laws.queued(link, action)
         if not link.handing:
             self._start(link)
+
+    def _refuse(self, action: SendChunk) -> None:
+        """The far end is gone, and the node is yet to hear of it. A second chunk of the same moment
+        stays in the kernel until then: else the node would offer chunks forever, in no time."""
+        now = self.world.now
+        if self._refused_s.get(action.peer) != now:
+            self._refused_s[action.peer] = now
+            self._not_sent(action)
 
     def _not_sent(self, action: SendChunk) -> None:
         event = ChunkNotSent(action.peer, action.swarm, action.index)
@@ -383,7 +397,16 @@ class SimPeer:
             self._part(peer, "died", LOST_AFTER_S if machine else self.network.latency_s)
         self.alive = False
 
-    # --- the centre ------------------------------------------------------------------------------
+    # --- sources of peers ------------------------------------------------------------------------
+
+    def _send_datagram(self, action: SendDatagram) -> None:
+        self.fleet.datagrams.send(self, action)
+
+    def _exchange(self, action: Exchange) -> None:
+        self.fleet.datagrams.exchange(self, action)
+
+    def _answer_exchange(self, action: AnswerExchange) -> None:
+        self.fleet.datagrams.answer(action)
 
     def _announce(self, action: SendAnnounce) -> None:
         self.fleet.tracker.announce(self, action)

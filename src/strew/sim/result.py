@@ -33,7 +33,8 @@ class SimResult(msgspec.Struct, frozen=True, kw_only=True):
     `wanted` are the machines that could finish (not those that died before, nor broken ones),
     `verified` those that did. `line_seconds` is F/B of a machine with the full rate.
     `crossed_ratio` is what went from rack to rack over the size, `control_ratio` control bytes
-    over payload delivered; None where there are no racks, and where nobody counts control.
+    over payload delivered, datagrams among them, those before the publication too; None where there
+    are no racks, and where nobody counts control.
     `classes` is empty if all machines are alike.
     """
 
@@ -47,6 +48,7 @@ class SimResult(msgspec.Struct, frozen=True, kw_only=True):
     latency_seconds: float
     origin_ratio: float
     racks: int
+    trackerless: bool
     seconds_last: float
     seconds_median: float
     seconds_first: float

@@ -18,6 +18,7 @@ from statistics import median
 from strew.content.chunker import params_for
 from strew.content.manifest import CHUNKS_MAX
 from strew.errors import StrewError, UnavailableError, UsageError
+from strew.gossip.membership import MEMBERS_MAX
 from strew.sim.baselines import BASELINES
 from strew.sim.fleet import Fleet, Machine, Terms
 from strew.sim.network import Network
@@ -98,6 +99,12 @@ def check(terms: Terms) -> None:
     _within("racks", terms.racks, 1, min(RACKS_MAX, terms.nodes))
     _within("slots", terms.slots, 1, SLOTS_MAX)
     _within("neighbours", terms.neighbours, NEIGHBOURS_MIN, NEIGHBOURS_MAX)
+    if terms.gossips:
+        _within("nodes that gossip", terms.nodes, 1, MEMBERS_MAX - 1)
+    if not 0.0 <= terms.loss < 1.0:
+        raise UsageError(
+            f"a loss of {terms.loss:g}: from 0 to below 1 of all datagrams can be lost"
+        )
     if terms.seed < 0:
         raise UsageError(f"seed {terms.seed}: a seed is 0 or more")
     if not 0.0 <= terms.limit_s < math.inf:
@@ -111,9 +118,11 @@ def _within(what: str, value: int, lowest: int, highest: int) -> None:
 
 def why_not(strategy: str, scenario: str, terms: Terms) -> str:
     """Why this way is not simulated in this scenario; empty if it is."""
-    if strategy == SWARM:
-        return ""
     chosen = SCENARIOS[scenario]
+    if strategy == SWARM:
+        if terms.trackerless and chosen.tracker:
+            return f"scenario {scenario} is about a tracker, and there is none"
+        return ""
     if not chosen.plain:
         return f"{strategy} is not simulated in scenario {scenario}"
     if chosen.terms(terms).racks > 1:
@@ -133,7 +142,8 @@ def admitted(strategy: str, scenario: str, terms: Terms) -> Terms:
         )
     reason = why_not(strategy, scenario, terms)
     if reason:
-        raise UsageError(reason, hint=f"{SWARM} is, and all are in scenario flash with one rack")
+        hint = f"{SWARM} is, and all are in scenario flash with one rack"
+        raise UsageError(reason, hint="" if strategy == SWARM else hint)
     return terms
 
 
@@ -171,6 +181,7 @@ def _result(
         latency_seconds=terms.latency_s,
         origin_ratio=terms.origin_ratio,
         racks=terms.racks,
+        trackerless=terms.trackerless,
         seconds_last=times_s[-1],
         seconds_median=median(times_s),
         seconds_first=times_s[0],
@@ -221,6 +232,7 @@ def _swarm(chosen: Scenario, terms: Terms, began: Began | None) -> _Spread:
         raise UnavailableError(f"no machine is left that could finish (seed {terms.seed})")
     delivered_bytes = terms.size_bytes * len(times_s)
     peers = [fleet.origin, *fleet.peers]
+    control_bytes = sum(peer.control_bytes for peer in peers) + fleet.datagrams.sent_bytes
     return _Spread(
         times_s=times_s,
         bound_s=max(machine.starts_s + kinds[kind_of(machine)] for _, machine in pairs),
@@ -230,7 +242,7 @@ def _swarm(chosen: Scenario, terms: Terms, began: Began | None) -> _Spread:
         wanted=fleet.wanted,
         trace_digest=fleet.world.trace_digest,
         crossed_ratio=fleet.network.crossed_bytes / terms.size_bytes if terms.racks > 1 else None,
-        control_ratio=sum(peer.control_bytes for peer in peers) / delivered_bytes,
+        control_ratio=control_bytes / delivered_bytes,
         classes=_classes(fleet, kinds),
     )
 

@@ -28,6 +28,9 @@ STAGGER_LINES = 0.5
 CUT_LINES, CUT_FOR_LINES = 0.25, 0.25
 """When a partition comes and how long it lasts, in F/B."""
 
+TRACKER_DIES_LINES = 0.3
+"""When a tracker dies beside which there is gossip, in F/B."""
+
 LOOKS_PER_LINE = 500
 """How often in F/B it is looked whether something may befall the fleet that waits for a state.
 More looks let it befall closer to that state, and cost time: each asks all machines."""
@@ -42,7 +45,8 @@ Bounds = Mapping[str, float]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """`formula` is the bound in words. `nodes_min` is what it takes to have every kind of machine
-    in it; the other ways of sim.baselines are simulated in a `plain` one only."""
+    in it; the other ways of sim.baselines are simulated in a `plain` one only, a fleet without a
+    tracker in one that is not about a `tracker`."""
 
     meaning: str
     formula: str
@@ -52,6 +56,7 @@ class Scenario:
     machines: Callable[[Terms, list[Machine], random.Random], None] | None = None
     nodes_min: int = 1
     plain: bool = False
+    tracker: bool = False
 
     def terms(self, terms: Terms) -> Terms:
         """The terms as this scenario changes them."""
@@ -215,7 +220,7 @@ def _one_copy_is_out(fleet: Fleet) -> bool:
 
 
 def _end_origin(fleet: Fleet) -> None:
-    """The tracker lives on the origin's machine."""
+    """The tracker, if there is one, lives on the origin's machine."""
     fleet.tracker.alive = False
     _kill(fleet, 0, True)
 
@@ -231,6 +236,10 @@ def _all_have_joined(fleet: Fleet) -> bool:
 def _end_tracker(fleet: Fleet) -> None:
     fleet.world.trace(TRACKER_DIED, 0, 0, 0)
     fleet.tracker.alive = False
+
+
+def _tracker_dies_midway(fleet: Fleet, dice: random.Random) -> None:
+    fleet.world.at(TRACKER_DIES_LINES * line_s(fleet.terms), _end_tracker, fleet)
 
 
 def _partition(fleet: Fleet, dice: random.Random) -> None:
@@ -340,6 +349,15 @@ SCENARIOS: dict[str, Scenario] = {
         formula=EQUAL,
         bound=equal_bound,
         befalls=_tracker_dies,
+        tracker=True,
+    ),
+    "hybrid-tracker-dies": Scenario(
+        meaning="machines gossip beside their tracker, which dies at three tenths of F/B",
+        formula=EQUAL,
+        bound=equal_bound,
+        changes={"gossip": True},
+        befalls=_tracker_dies_midway,
+        tracker=True,
     ),
     "liars": Scenario(
         meaning="20 % of the machines are broken: half send wrong bytes, half stall",
