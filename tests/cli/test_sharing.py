@@ -14,7 +14,9 @@ HAS_ALL = {"complete": True, "state": "seeding", "sent_bytes": 5 << 20, "receive
 FETCHES = {"complete": False, "state": "fetching", "sent_bytes": 0, "received_bytes": 1 << 20}
 
 
-def report(*swarms: dict[str, Any], links: int = 1, stale: bool = False) -> NodeReport:
+def report(
+    *swarms: dict[str, Any], links: int = 1, stale: bool = False, members: int = 0
+) -> NodeReport:
     return NodeReport(
         id="0" * 32,
         links=links,
@@ -24,6 +26,7 @@ def report(*swarms: dict[str, Any], links: int = 1, stale: bool = False) -> Node
             "silent_s": 90.0 if stale else 1.0,
             "last_failure": "refused" if stale else "",
         },
+        gossip={"living": members},
         swarms={str(number): swarm for number, swarm in enumerate(swarms)},
     )
 
@@ -36,6 +39,7 @@ def report(*swarms: dict[str, Any], links: int = 1, stale: bool = False) -> Node
         (report(HAS_ALL, FETCHES, links=3), "ok", "2 artifacts, 3 peers"),
         (report(FETCHES, links=0), "failed", "nobody is connected"),
         (report(HAS_ALL, stale=True), "failed", "1 artifacts"),
+        (report(HAS_ALL, stale=True, members=2), "ok", "2 other members"),
         (report(FETCHES | {"state": "paused", "reason": "no space"}), "failed", "not going on"),
     ],
 )

@@ -51,19 +51,23 @@ async def _look(settings: Settings, address: Address) -> Finding | None:
 
 
 def judge(address: Address, node: NodeReport) -> Finding:
-    """Good or not: its trackers answer, somebody is connected where there is something to give."""
+    """Good or not: a tracker or other members hear of it, and somebody is connected where there is
+    something to give."""
     swarms = list(node.swarms.values())
     sent_bytes = _sum(swarms, "sent_bytes")
     received_bytes = _sum(swarms, "received_bytes")
+    members = int(node.gossip.get("living", 0))
     detail = (
-        f"{address}: {len(swarms)} artifacts, {node.links} peers, "
+        f"{address}: {len(swarms)} artifacts, {node.links} peers, {members} other members, "
         f"sent {format_size(sent_bytes)}, received {format_size(received_bytes)}"
     )
     announcer = node.announcer
-    if announcer.get("trackers") and announcer.get("stale"):
+    if not members and announcer.get("trackers") and announcer.get("stale"):
         reason = announcer.get("last_failure") or "no answer"
         silent = format_duration(float(announcer.get("silent_s", 0.0)))
-        remedy = f"no tracker heard of it for {silent} ({reason}): nobody new will find it"
+        remedy = (
+            f"no tracker and no member heard of it for {silent} ({reason}): nobody new will find it"
+        )
         return Finding(CHECK, "failed", detail, remedy)
     failed = [swarm for swarm in swarms if swarm.get("state") in ("failed", "paused")]
     if failed:
