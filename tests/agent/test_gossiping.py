@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from prometheus_client import generate_latest
 
 from strew.agent.agent import PORT_TRIES, Agent
 from strew.agent.client import HOST_HEADER, NodeClient
@@ -244,3 +245,19 @@ async def test_names_that_cannot_be_read_do_not_keep_a_node_from_starting(
     async with fleet_of_one(tmp_path) as agent, client_of(agent) as client:
         assert await client.names() == []
     assert (tmp_path / NAMES_FILE).read_bytes() == content, "left for whoever may mend it"
+
+
+async def test_members_messages_and_lookups_are_counted(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 2) as [first, _]:
+
+        def counted() -> dict[str, float]:
+            lines = generate_latest(first.metrics.registry).decode().splitlines()
+            return {
+                name: float(of)
+                for name, of in (line.rsplit(" ", 1) for line in lines if line[0] != "#")
+            }
+
+        await until(lambda: counted()['strew_gossip_messages_total{type="ping"}'])
+        assert counted()['strew_members{state="alive"}'] == 1
+        await until(lambda: counted()["strew_dht_lookup_seconds_count"])
+        assert counted()["strew_dht_lookup_seconds_sum"] > 0

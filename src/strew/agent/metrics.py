@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import Metric, SummaryMetricFamily
+from prometheus_client.registry import Collector
 
 from strew import __version__
 from strew.messages import PeerId
@@ -14,6 +17,19 @@ from strew.transfer.sealing import Fault
 if TYPE_CHECKING:
     from strew.agent.agent import Agent
     from strew.agent.transfer import Transfer
+
+
+class Lookups(Collector):
+    """How long searches of the hash table took: the table itself counts them."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def collect(self) -> Iterator[Metric]:
+        """One summary, without quantiles."""
+        count, total_s = self._agent.node.lookups if self._agent.node is not None else (0, 0.0)
+        about = "Time that searches of the hash table took"
+        yield SummaryMetricFamily("strew_dht_lookup_seconds", about, count, total_s)
 
 
 class AgentMetrics:
@@ -58,6 +74,7 @@ class AgentMetrics:
             registry=registry,
         )
         self._gauges(registry)
+        registry.register(Lookups(agent))
 
     def _gauges(self, registry: CollectorRegistry) -> None:
         agent = self._agent

@@ -148,6 +148,8 @@ class Dht:
         self._upkeep_s = now + dice.uniform(0.0, UPKEEP_S)
         self._neighbours_s = now
         self._records: deque[SearchRecord] = deque(maxlen=RECORDS_MAX)
+        self._ended = 0
+        self._ended_s = 0.0
         self._actions: list[Action] = []
 
     def handle(self, event: DhtEvent, now: float) -> list[Action]:
@@ -196,6 +198,8 @@ class Dht:
             searches=len(self._running) + len(self._finds) + len(self._chores),
             round_trip_s=self._queries.round_trip_s,
             records=tuple(self._records),
+            ended=self._ended,
+            ended_s=self._ended_s,
         )
 
     # --- what comes in --------------------------------------------------------------------------
@@ -422,7 +426,10 @@ class Dht:
                 self._announce(search.key, closest, now)
             case Purpose.REFRESH:
                 pass
-        self._records.append(search.record(now))
+        record = search.record(now)
+        self._records.append(record)
+        self._ended += 1
+        self._ended_s += record.seconds
 
     def _joined_by(self, answered: int, now: float) -> None:
         if self._joined:

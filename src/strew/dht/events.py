@@ -49,7 +49,8 @@ DhtEvent = Tick | DatagramReceived | ContactNamed | Provide | Withdraw | Find
 class DhtSnapshot:
     """For dashboards, `strew doctor` and measurements. `buckets` are the usable contacts of each,
     furthest first; `stored` counts what is kept for others; `provided` is each key of ours with the
-    number of nodes it was announced to; `records` are the searches that ended last."""
+    number of nodes it was announced to; `records` are the searches that ended last, `ended` is how
+    many did since the start, and `ended_s` how long all these took."""
 
     size: int
     buckets: tuple[int, ...]
@@ -61,3 +62,5 @@ class DhtSnapshot:
     searches: int
     round_trip_s: float | None
     records: tuple[SearchRecord, ...]
+    ended: int
+    ended_s: float

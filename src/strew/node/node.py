@@ -193,6 +193,11 @@ class Node:
         """What this node knows of its fleet without a centre; to be read only."""
         return self._discovery.sources.gossip
 
+    @property
+    def lookups(self) -> tuple[int, float]:
+        """How many searches of the hash table ended, and the seconds they took in all."""
+        return self._discovery.sources.lookups
+
     def deadline(self) -> float | None:
         """When the node wants its next `Tick`."""
         due_s = self._slow_due_s

@@ -220,6 +220,14 @@ class Sources:
     # --- asking ----------------------------------------------------------------------------------
 
     @property
+    def lookups(self) -> tuple[int, float]:
+        """How many searches of the hash table ended since the start, and what all took, in s."""
+        if self._dht is None:
+            return 0, 0.0
+        table = self._dht.snapshot()
+        return table.ended, table.ended_s
+
+    @property
     def members(self) -> int:
         """How many other members are known to live."""
         return self.gossip.living if self.gossip is not None else 0
