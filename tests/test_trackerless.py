@@ -11,7 +11,7 @@ import pytest
 
 from strew.content.digest import ArtifactId
 from strew.dht import krpc
-from strew.dht.contact import NodeId
+from strew.dht.contact import NodeId, key_of
 from strew.fleet import SECRET_BYTES, FleetKey
 from strew.gossip import protocol
 from strew.gossip.protocol import Member, Ping
@@ -307,3 +307,34 @@ def test_a_node_drops_and_counts_bad_datagrams_and_answers_none(
     assert someone.port not in node.nodes()
     file = make_file(tmp_path / "after", 100_000, seed=8)
     publish(fleet, file, "after:1", "three")
+
+
+# --- the hash table in the open ------------------------------------------------------------------
+
+
+def test_in_the_open_anybody_may_ask_who_has_an_artifact_and_get_asks_so_too(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "open").mkdir()
+    with Members(tmp_path / "open") as fleet:
+        one = fleet.member("one", "--dht-open")
+        two = fleet.member("two", "--dht-open", by=[one.at], follow="*")
+        fleet.all_know("one", "two")
+        file = make_file(tmp_path / "file", 200_000)
+        artifact = fleet.publish(file, "app:1", one)
+        two.has(file, artifact, within_s=WITHIN_S)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as anybody:
+            anybody.settimeout(HEARD_WITHIN_S)
+
+            def providers() -> set[int]:
+                asker = NodeId(secrets.randbits(160))
+                question = krpc.GetPeers(b"anybody", key_of(artifact), sender=asker, read_only=True)
+                anybody.sendto(krpc.encode(question), (one.host, one.port))
+                answer = krpc.decode(anybody.recv(1 << 16))
+                assert isinstance(answer, krpc.Answer)
+                return {port for _, port in answer.peers} | {answer.provides}
+
+            until(lambda: {one.port, two.port} <= providers(), "both to be named", WITHIN_S)
+        got = fleet.call("get", artifact, "--at", two.at, "-o", str(tmp_path / "got"))
+        assert got.code == 0, got.err
+        assert same_bytes(file, tmp_path / "got")

@@ -235,7 +235,8 @@ class Agent:
 
     def snapshot(self) -> dict[str, Any]:
         assert self.node is not None
-        return self.node.snapshot(self._loop.time())
+        facts = self.node.snapshot(self._loop.time())
+        return facts | {"dht_open": self.settings.dht_open}
 
     def traffic(self, artifact: ArtifactId) -> dict[str, int]:
         """Chunks and payload of one artifact here, as its swarm counts them."""

@@ -45,13 +45,15 @@ class TransferReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node says of itself: strew.node.Node.snapshot. `swarms` are by artifact."""
+    """What a node says of itself: strew.node.Node.snapshot. `swarms` are by artifact; `dht_open`
+    says in which form it speaks the hash table."""
 
     id: str
     zone: str = ""
     links: int = 0
     announcer: dict[str, Any] = {}
     gossip: dict[str, Any] = {}
+    dht_open: bool = False
     swarms: dict[str, dict[str, Any]] = {}
 
 

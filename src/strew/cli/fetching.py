@@ -15,7 +15,7 @@ from strew.agent.agent import Agent
 from strew.agent.process import open_agent
 from strew.agent.settings import Settings
 from strew.agent.transfer import Transfer
-from strew.cli.connection import listen_towards
+from strew.cli.connection import connected_to, listen_towards
 from strew.cli.output import Output
 from strew.cli.progress import Progress
 from strew.cli.progress import Transfer as Row
@@ -79,6 +79,7 @@ async def fetched(job: Job, out: Output) -> AsyncIterator[Fetched]:
                 job.settings,
                 listen=listen_towards(job.sources[0] if job.sources else job.tracker),
                 follow=(),
+                dht_open=await _speaks_openly(job),
             )
             async with open_agent(
                 settings,
@@ -104,6 +105,17 @@ async def fetched(job: Job, out: Output) -> AsyncIterator[Fetched]:
                 yield _outcome(transfer, job.manifest)
         finally:
             await asyncio.to_thread(store.close)
+
+
+async def _speaks_openly(job: Job) -> bool:
+    """Whether the fleet speaks its hash table in the open, as the process at --at says."""
+    if job.sources:
+        return False
+    try:
+        async with connected_to(job.tracker, job.key) as client:
+            return (await client.node()).dht_open
+    except StrewError:
+        return job.settings.dht_open  # a tracker alone, or gone
 
 
 @contextmanager
