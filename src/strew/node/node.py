@@ -9,7 +9,7 @@ asked side by side, and their names stay known while they are silent.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from strew.announce.protocol import Holding
@@ -102,7 +102,7 @@ class Node:
         is_member: bool = True,
         reached_at: str = "",
         incarnation: int = 0,
-        known: Iterable[Member] = (),
+        known: Sequence[Member] = (),
     ) -> None:
         self.me = me
         self.zone = zone

@@ -62,6 +62,10 @@ PROVIDERS_PER_S = 30.0
 """A fleet that is done at once enters itself into the hash table one machine after the other: the
 same few nodes keep all those entries."""
 
+WAYS_IN = 12
+"""Members of an earlier life by which the hash table is joined beside the seeds, lest all begin at
+the one address that all were given."""
+
 FIND_EVERY_S = 5.0
 """How often the hash table is asked for one artifact while no peer is there."""
 
@@ -84,7 +88,7 @@ class Sources:
         limited: bool,
         seeds: Sequence[Address] | None,
         is_member: bool = True,
-        known: Iterable[Member] = (),
+        known: Sequence[Member] = (),
     ) -> None:
         """`me` is this node as members are told of it; `host` what a tracker is, or nothing.
         `known` are members of an earlier life."""
@@ -98,7 +102,9 @@ class Sources:
         self._dht: Dht | None = None
         if seeds is not None:
             own = random.Random(dice.getrandbits(64))
-            self._dht = Dht(node_id_of(me.id), own, now, me.port, seeds, read_only=not is_member)
+            earlier = own.sample(known, min(WAYS_IN, len(known)))
+            ways = (*seeds, *((member.host, member.port) for member in earlier))
+            self._dht = Dht(node_id_of(me.id), own, now, me.port, ways, read_only=not is_member)
             if is_member:
                 claim = Member(
                     me.id, me.host, me.port, me.zone, told_follows(me.follows), me.incarnation
