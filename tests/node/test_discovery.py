@@ -265,6 +265,17 @@ def test_what_is_whole_here_is_provided_and_what_was_closed_is_not() -> None:
     assert asked(table.opens(CHUNKS) + table.wait(2.0)), "to announce it to the nearest"
 
 
+def test_what_it_shows_of_the_table_is_text_and_small_numbers() -> None:
+    table = Table()
+    [join, *_] = krpc(table.first + table.wait(0.1))
+    table.play(DatagramReceived(*SEED, Answer(join.message.transaction, 77, ())))
+    table.opens(CHUNKS)
+    table.wait(5.0)
+    shown = table.node.snapshot(table.now)["dht"]
+    assert [key for key, _ in shown["provided"]] == ["1" * 40]
+    assert {len(record["target"]) for record in shown["records"]} == {40}
+
+
 def test_the_node_s_own_address_is_no_provider() -> None:
     table = Table()
     [join, *_] = krpc(table.first + table.wait(0.1))

@@ -86,11 +86,12 @@ def test_naming_an_address_again_does_not_shorten_its_wait() -> None:
     assert due(known, 10.2) == []
 
 
-def test_another_node_at_the_address_starts_without_failures() -> None:
+def test_another_id_at_an_address_does_not_shorten_its_wait_either() -> None:
     known = book()
     known.failed(A, 10.0)
     known.learn(1, A, PeerId("b"), "", "tracker", 10.1, 10.1)
-    assert due(known, 10.1) == ["10.0.0.1"]
+    assert due(known, 10.1) == []
+    assert [peer.id for peer in known.due(1, 10.0 + 2 * RETRY_FIRST_S)] == ["b"]
 
 
 def test_an_address_that_was_reached_has_no_failures_any_more() -> None:

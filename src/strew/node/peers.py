@@ -81,7 +81,7 @@ class PeerBook:
                 peers[address] = KnownPeer(*address, peer, zone, source, now, due_s, seed=seed)
             return
         if peer and entry.id != peer:
-            entry.id, entry.failures, entry.due_s = peer, 0, due_s
+            entry.id = peer  # its failures stay: ever new ids would have it dialled for ever
         entry.named_s = now
         if source == "plan" or entry.source in HEARSAY:
             entry.source = source

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from blake3 import blake3
@@ -31,7 +32,7 @@ from strew.announce.registry import spread_of
 from strew.content.digest import ArtifactId
 from strew.dht.contact import key_of, node_id_of
 from strew.dht.dht import Dht
-from strew.dht.events import ContactNamed, Find, Provide, Withdraw
+from strew.dht.events import ContactNamed, DhtSnapshot, Find, Provide, Withdraw
 from strew.dht.krpc import Krpc
 from strew.gossip import holdings
 from strew.gossip.gossip import Gossip, Spread
@@ -152,7 +153,7 @@ class Sources:
         if self.gossip is not None:
             facts["gossip"] = self.gossip.snapshot()
         if self._dht is not None:
-            facts["dht"] = self._dht.snapshot()
+            facts["dht"] = _in_hex(self._dht.snapshot())
         return facts
 
     # --- telling ---------------------------------------------------------------------------------
@@ -297,6 +298,15 @@ class Sources:
     def is_here(self, address: Address) -> bool:
         """Whether this is the node's own address."""
         return address == (self._me.host, self._me.port)
+
+
+def _in_hex(table: DhtSnapshot) -> dict[str, Any]:
+    """The same with keys as text: readers of JSON have no numbers of 160 bits."""
+    facts = asdict(table)
+    facts["provided"] = [(f"{key:040x}", kept_by) for key, kept_by in table.provided]
+    for record in facts["records"]:
+        record["target"] = f"{record['target']:040x}"
+    return facts
 
 
 def _holding(part: Participation) -> holdings.Holding:
