@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 from strew.announce.announcer import AnnounceAnswered
-from strew.announce.protocol import Handout
+from strew.announce.protocol import Handout, Peer
 from strew.announce.registry import spread_of
 from strew.content.bitfield import Bitfield
 from strew.content.digest import ArtifactId
@@ -31,7 +31,7 @@ from strew.messages import (
 from strew.node import Node, Obtain, Published, PublishedHere
 from strew.node.discovery import FEW_NEIGHBOURS
 from strew.node.peers import HEARSAY_FAILURES_MAX
-from strew.node.seeking import DIALS_MAX, EXPECTED_DIALS_MAX
+from strew.node.seeking import DIALS_MAX
 from strew.node.sources import FIND_EVERY_S, SAMPLE
 from strew.publication import Publication
 
@@ -210,13 +210,14 @@ def test_a_member_s_address_that_fails_twice_is_forgotten() -> None:
     assert of(Dial, table.wait(10.0)) == []
 
 
-def test_whoever_stands_in_a_plan_is_dialled_beside_all_that_members_named() -> None:
-    table = Table()
+def test_whoever_stands_in_a_plan_is_dialled_beside_all_that_were_named() -> None:
+    table = Table(trackers=("tracker",))
+    table.opens()
     crowd = [member(number) for number in range(1, 2 * DIALS_MAX)]
-    for one in crowd:
-        table.tells(one)
-    table.names(crowd[0], crowd[0])
-    assert len(of(Dial, table.opens() + table.wait(0.9))) >= DIALS_MAX - EXPECTED_DIALS_MAX
+    peers = tuple(Peer(one.id, one.host, one.port) for one in crowd)
+    out = Handout(lease_s=30.0, interval_s=10.0, seen=1, peers={FILE: peers})
+    dials = of(Dial, table.play(AnnounceAnswered("tracker", out)) + table.wait(0.9))
+    assert len(dials) == DIALS_MAX
     planned = [PlanMember(f"{number:032x}", f"10.7.0.{number}", 7301) for number in range(1, 6)]
     table.node._discovery.meet(KEY, planned, table.now, mutual=False)
     dialled = {dial.host for dial in of(Dial, table.node._discovery.actions)}

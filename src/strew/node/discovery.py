@@ -41,7 +41,7 @@ from strew.node.news import News, Obtain, Published, PublishedHere, Remembered
 from strew.node.participation import Participation
 from strew.node.peers import PeerBook
 from strew.node.seeking import Seeker
-from strew.node.sources import Sources
+from strew.node.sources import SAMPLE, Sources
 from strew.publication import Publication
 
 DISCOVERY_EVENTS = (
@@ -169,7 +169,8 @@ class Discovery:
             self._seeker.wanting.add(key)
             self.seek(key, now)
             if not event.only_sources:
-                self._name_members(event.artifact, now)
+                if event.origin or len(self.book.known.get(key, ())) < SAMPLE:
+                    self._name_members(event.artifact, now)
                 if not (event.origin or self.book.known.get(key)):
                     self._heed(self.sources.find(event.artifact, now), now)
 

@@ -26,6 +26,7 @@ from strew.announce.announcer import (
     HoldingsChanged,
     Nudge,
 )
+from strew.announce.handout import NEIGHBOURS
 from strew.announce.protocol import HOLDINGS_MAX, WANTS_MAX, Announce, Holding, Peer
 from strew.announce.reference import follows
 from strew.announce.registry import spread_of
@@ -52,9 +53,9 @@ from strew.publication import Publication
 
 Address = tuple[str, int]
 
-SAMPLE = 40
-"""Members named for one swarm: as many neighbours as a node seeks. The graph of all is random with
-nearly even degrees, of which 12 would do (SCHEDULING: two thirds local)."""
+SAMPLE = NEIGHBOURS
+"""Members named for one swarm: as many as a tracker hands out. The graph of all is random with
+nearly even degrees, two thirds of its links local."""
 
 HOLDERS_NAMED = 12
 """Machines that hold all of it, named beside them: a late one must not meet only the empty."""
