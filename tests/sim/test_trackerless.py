@@ -47,7 +47,7 @@ def test_when_the_clock_starts_everybody_knows_all_and_is_at_rest() -> None:
         for peer in fleet.peers:
             gossip, facts = peer.node.gossip, peer.node.snapshot(0.0)
             assert gossip is not None
-            seen.append((gossip.living, facts["gossip"].rumours, facts["dht"].joined))
+            seen.append((gossip.living, facts["gossip"].rumours, facts["dht"]["joined"]))
 
     fleet.world.at(0.0, look)
     fleet.world.run(lambda: bool(seen), 0.0)
