@@ -27,13 +27,13 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.figures import Figure, number, surroundings
 from strew.content.bitfield import Bitfield
 from strew.content.digest import ArtifactId, artifact_id_of
 from strew.dht.contact import key_of
 from strew.dht.events import ProvidersFound
-from strew.dht.search import SearchRecord
 from strew.gossip.exchange import AnswerExchange, Exchange
 from strew.gossip.membership import MemberGone
 from strew.gossip.names import NameHeard
@@ -315,7 +315,7 @@ def lookup(options: argparse.Namespace) -> Iterator[Figure]:
     town.run(10.0 + town.nodes / 30.0)
     every_s = CHURN_S / (CHURN_RATIO * town.nodes)
     town.world.at(town.world.now + every_s, _replace, town, every_s)
-    records: list[SearchRecord] = []
+    records: list[dict[str, Any]] = []
     asked = found = 0
     for _ in range(round(60.0 * options.minutes * LOOKUPS_PER_S)):
         artifact = town.world.dice.choice(list(held))
@@ -331,20 +331,21 @@ def lookup(options: argparse.Namespace) -> Iterator[Figure]:
         key = key_of(artifact)
         found += not town.found.get((asker.me.id, key), set()).isdisjoint(holders)
         dht = asker.sources.snapshot(town.world.now)["dht"]
-        ended = [r for r in dht.records if r.purpose == "find" and r.target == key]
+        mine = ("find", f"{key:040x}")
+        ended = [r for r in dht["records"] if (r["purpose"], r["target"]) == mine]
         records += ended[-1:]
-    first_s = [record.first_s for record in records if record.first_s is not None]
+    first_s = [record["first_s"] for record in records if record["first_s"] is not None]
     yield _figure("lookup", "lookups that found a holder", "%", 100 * found / asked, 99.0, up=True)
-    hops = [record.hops for record in records]
+    hops = [record["hops"] for record in records]
     yield _figure("lookup", "hops, median", "hops", statistics.median(hops), 6.0)
     yield _figure("lookup", "hops, most", "hops", max(hops), 6.0)
     yield _figure(
         "lookup", "first holder named, median", "ms", 1e3 * statistics.median(first_s), 250
     )
     yield _figure("lookup", "first holder named, most", "ms", 1e3 * max(first_s))
-    whole_s = [record.seconds for record in records]
+    whole_s = [record["seconds"] for record in records]
     yield _figure("lookup", "lookup over, median", "ms", 1e3 * statistics.median(whole_s))
-    queries = [record.queries for record in records]
+    queries = [record["queries"] for record in records]
     yield _figure("lookup", "queries of a lookup, median", "queries", statistics.median(queries))
 
 
