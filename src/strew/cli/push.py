@@ -25,8 +25,8 @@ from strew.tracker.reports import SwarmSummary
 app = command_app(
     "push",
     "Publish a file or a folder.\n\n"
-    "It is handed to the process that 'strew serve' runs, which is its origin from then on; this "
-    "machine is no longer needed. Nodes that follow NAME:TAG start at once.",
+    "It is handed to the process at --at, 'strew serve' or any node, which is its origin from then "
+    "on; this machine is no longer needed. Nodes that follow NAME:TAG start at once.",
 )
 
 
