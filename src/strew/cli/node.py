@@ -30,8 +30,8 @@ app = command_app(
     "node",
     "Run the agent of this machine, until SIGTERM or Ctrl-C.\n\n"
     "It fetches every artifact whose name it follows as soon as it is published, puts it in place "
-    "in one step, and serves what it has to others. 'strew serve' prints the command to join; a node "
-    "without --join is the first of a fleet that needs no tracker, and prints it too.",
+    "in one step, and serves what it has to others. 'strew serve' prints the command to join; a "
+    "node without --join is the first of a fleet that needs no tracker, and prints it too.",
 )
 
 
