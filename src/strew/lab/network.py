@@ -89,6 +89,7 @@ class Bench:
         self.hosts = [self._host(number) for number in range(terms.nodes + 1)]
         self._account = Account(self.name, [host.namespace for host in self.hosts])
         self._counted: dict[str, tuple[int, int]] = {}
+        self._counts_traffic = False
         self.is_marked = False
         """Whether a contender's clock has started."""
         self._processes: list[asyncio.subprocess.Process] = []
@@ -157,9 +158,15 @@ class Bench:
         """A socket that reaches the hosts: for aiohttp.TCPConnector(socket_factory=...)."""
         return namespaces.tcp_socket(self._switch)
 
-    def mark(self) -> None:
-        """The clock starts: what is counted counts from here."""
+    def count_traffic(self) -> None:
+        """Bytes count from here: for whoever may send before it is known that the clock started."""
         self._counted = self.counters()
+        self._counts_traffic = True
+
+    def mark(self) -> None:
+        """The clock starts: what is counted counts from here, bytes perhaps already."""
+        if not self._counts_traffic:
+            self.count_traffic()
         self._account.mark()
         self.is_marked = True
 

@@ -88,6 +88,7 @@ class _Fleet:
             clients = [self._client(host) for host in (self._bench.origin, *early)]
             members = len(clients) + (tracker is not None)
             await _all(acquainted(client, members) for client in clients)
+        self._bench.count_traffic()  # what is pushed stays on the origin's machine until then
         push = await self._process(
             self._bench.origin, "push", ["push", str(source), REFERENCE, "--at", str(self._origin)]
         )
