@@ -397,7 +397,8 @@ class DialDone(Event, frozen=True, gc=False):
 
 
 class DatagramReceived(Event, frozen=True, gc=False):
-    """A datagram came from an address; that its sender is of the fleet was proved."""
+    """A datagram came from an address. That its sender is of the fleet was proved, except where the
+    hash table is spoken in the open."""
 
     host: str
     port: int

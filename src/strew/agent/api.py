@@ -192,6 +192,8 @@ class NodeApi:
         body = await body_of(request, REQUEST_BYTES_MAX)
         asked = decoded(body, _publish_decoder, "request to publish")
         publication = self._directory.publish(reference_of(request), asked.artifact)
+        if self._agent.memory is not None:
+            await asyncio.to_thread(self._agent.memory.save)
         if self._into is not None and follows(self._agent.settings.follow, publication.reference):
             self._agent.spawn(self._agent.fetches.install(publication.artifact, self._into))
         return _json(publication)

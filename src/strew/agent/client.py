@@ -9,10 +9,9 @@ from typing import Any
 import msgspec
 from aiohttp import hdrs
 
-from strew.content.digest import ArtifactId, artifact_id_of
-from strew.content.manifest import MANIFEST_BYTES_MAX, Manifest
+from strew.content.digest import ArtifactId
+from strew.content.manifest import Manifest
 from strew.content.reference import Address
-from strew.errors import IntegrityError
 from strew.gossip.protocol import EXCHANGE_BYTES_MAX
 from strew.publication import Publication
 from strew.tracker.client import LISTING_BYTES_MAX, MANIFEST_WITHIN_S, TrackerClient
@@ -103,16 +102,7 @@ class NodeClient(TrackerClient):
 
     async def held_manifest(self, artifact: ArtifactId) -> bytes:
         """As `manifest`, of what that very node holds: it asks nobody else for it."""
-        raw = await self._asked(
-            "GET",
-            f"/api/v1/artifacts/{artifact}/manifest?{HELD}=1",
-            self._node,
-            limit_bytes=MANIFEST_BYTES_MAX,
-            content_type="application/octet-stream",
-        )
-        if artifact_id_of(raw) != artifact:
-            raise IntegrityError(f"node {self.address} gave other bytes for {artifact}")
-        return raw
+        return await self.manifest(artifact, f"?{HELD}=1")
 
     async def gossip_nodes(self) -> list[TrackerNodeReport]:
         """Members, as this node knows them by gossip; also where it is a tracker as well."""

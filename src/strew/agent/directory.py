@@ -101,8 +101,6 @@ class Directory:
             name=manifest.name,
         )
         self._agent.tell(PublishedHere(publication))
-        if self._agent.memory is not None:
-            self._agent.memory.save()
         return publication
 
     # --- who is there ----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ class Memory:
         self._agent = agent
         self._path = folder / NAMES_FILE
         self._saved: list[Named] = []
+        self._saving = threading.Lock()
 
     def recall(self) -> None:
         """Tell the node what was known in its earlier life; a file that cannot be read is left."""
@@ -62,6 +64,10 @@ class Memory:
     def save(self) -> None:
         """Write what is known now; the file is whole or the one before, also after a kill. A disk
         that is full or gone is told of: names can be lost, files are not."""
+        with self._saving:
+            self._save()
+
+    def _save(self) -> None:
         node = self._agent.node
         names = node.gossip.names() if node is not None and node.gossip is not None else []
         if names == self._saved:

@@ -36,7 +36,7 @@ news to others too, a whole table is what everybody else knows already."""
 
 HELD_AT_ONCE_MAX = 100
 """Up to so many members, what each holds is told at once, for whoever waits until all are done.
-Each hears of a crowd that ends together in some 30 datagrams."""
+Higher: a crowd that ends together fills more datagrams, for all; lower: more wait longer."""
 
 
 class Hearing:

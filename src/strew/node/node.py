@@ -158,9 +158,10 @@ class Node:
         return self._take()
 
     def _take(self) -> list[Action]:
-        out = self._out + self._discovery.actions
-        self._discovery.actions.clear()
-        return out
+        if self._discovery.actions:  # seldom: most events are of chunks
+            self._out += self._discovery.actions
+            self._discovery.actions.clear()
+        return self._out
 
     def _handle_rare(self, event: Event, now: float) -> None:
         match event:

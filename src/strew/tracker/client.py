@@ -110,11 +110,11 @@ class TrackerClient:
         """All nodes whose lease runs."""
         return await self._listed("/api/v1/nodes", list[NodeReport])
 
-    async def manifest(self, artifact: ArtifactId) -> bytes:
+    async def manifest(self, artifact: ArtifactId, query: str = "") -> bytes:
         """The exact bytes of a manifest, checked against its id. NotFoundError, IntegrityError."""
         raw = await self._asked(
             "GET",
-            f"/api/v1/artifacts/{artifact}/manifest",
+            f"/api/v1/artifacts/{artifact}/manifest{query}",
             self._node,
             limit_bytes=MANIFEST_BYTES_MAX,
             content_type="application/octet-stream",
