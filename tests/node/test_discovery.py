@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import pytest
+
 from strew.announce.announcer import AnnounceAnswered
 from strew.announce.protocol import Handout, Peer
 from strew.announce.registry import spread_of
@@ -314,3 +316,21 @@ def test_who_leaves_says_so() -> None:
     table.tells(member(1))
     [told] = {s.message for s in of(SendDatagram, table.play(Leaving()))}
     assert told.sender.state == 3
+
+
+def test_nobody_looks_through_the_fleet_for_what_is_none_of_its_business(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def looked(*_: object, **__: object) -> tuple[Peer, ...]:
+        raise AssertionError("it looked for peers")
+
+    stranger, seed = Table(follows=("other:*",)), Table()
+    seed.opens(CHUNKS)
+    for table in (stranger, seed):
+        table.tells(member(1))
+        monkeypatch.setattr(table.node._discovery.sources, "peers", looked)
+        assert of(Obtain, table.names(member(1), member(1))) == []
+    reader = Table()
+    monkeypatch.setattr(reader.node._discovery.sources, "peers", looked)
+    with pytest.raises(AssertionError, match="it looked"):
+        reader.names(member(1), member(1))

@@ -284,11 +284,17 @@ class Discovery:
         self._on_peers(swarm_of(found.key), peers, "dht", now)
 
     def _name_members(self, artifact: ArtifactId, now: float) -> None:
-        """Members that are or will be in a swarm, as gossip knows them."""
+        """Members that are or will be in a swarm, as gossip knows them, if this node has a use for
+        them: finding them means looking through the whole fleet."""
         key = swarm_key_of(artifact)
         part = self._participations.get(key)
-        everybody = part is not None and part.origin
-        self._on_peers(key, self.sources.peers(artifact, everybody=everybody), "gossip", now)
+        if part is None:
+            lacks, everybody = self._seeker.expects(key), False
+        else:
+            lacks, everybody = not part.swarm.have.complete, part.origin
+        if lacks or everybody:
+            peers = self.sources.peers(artifact, everybody=everybody)
+            self._on_peers(key, peers, "gossip", now)
 
     def _on_peers(self, key: int, peers: Sequence[Peer], source: str, now: float) -> None:
         """A source names peers of a swarm this node is in, or is about to be in."""
