@@ -29,6 +29,7 @@ from strew.errors import ConfigurationError, UsageError
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+Profile = Literal["lab", "strict"]
 
 NODE_PORT = 7301
 TRACKER_PORT = 7300
@@ -222,6 +223,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "the fleet's secret: a file with 64 hex digits, or the digits themselves",
             unit="file or 64 hex digits",
             secret=True,
+        ),
+    ]
+    profile: Annotated[
+        Profile,
+        Knob(
+            "profile",
+            _choice(get_args(Profile)),
+            "how much proof is asked for: lab asks for the fleet key, strict for certificates too",
+            default="lab",
+            unit="lab|strict",
+            raising="strict: TLS 1.3 with client certificates on every TCP connection, names only "
+            "by publishers named with --trust, and no start while any of it is missing",
+            lowering="lab: whoever holds the fleet key may publish, and TCP can be listened to",
         ),
     ]
     zone: Annotated[

@@ -80,6 +80,7 @@ class ClientFlags:
 
     at: Annotated[Text, setting("at")] = None
     fleet_key: Annotated[Text, setting("fleet-key")] = None
+    profile: Annotated[Text, setting("profile")] = None
 
 
 @Parameter(name="*", group="Settings")
@@ -89,6 +90,7 @@ class MemberFlags:
 
     join: Annotated[Texts, setting("join")] = None
     fleet_key: Annotated[Text, setting("fleet-key")] = None
+    profile: Annotated[Text, setting("profile")] = None
     zone: Annotated[Text, setting("zone")] = None
 
 
@@ -125,6 +127,7 @@ class ServeFlags:
 
     listen: Annotated[Text, setting("listen", default=f"127.0.0.1:{TRACKER_PORT}")] = None
     fleet_key: Annotated[Text, setting("fleet-key")] = None
+    profile: Annotated[Text, setting("profile")] = None
     zone: Annotated[Text, setting("zone")] = None
     upload_slots: Annotated[Text, setting("upload-slots")] = None
     neighbours: Annotated[Text, setting("neighbours")] = None
