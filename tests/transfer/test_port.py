@@ -14,6 +14,7 @@ from strew.errors import ConfigurationError, DeniedError, ProtocolError, Unavail
 from strew.messages import Offer
 from strew.transfer import port as port_module
 from strew.transfer.port import Identity
+from strew.transfer.reception import Reception
 from tests.transfer.ends import (
     HIGH,
     LOW,
@@ -223,9 +224,9 @@ async def test_one_connection_without_its_twin_makes_no_link(
 
 async def test_accepted_connections_are_bounded() -> None:
     low = Station(LOW)
-    await low.port.listen("127.0.0.1", 0, asyncio.Protocol, inbound_max=2)
+    await low.port.listen("127.0.0.1", 0, asyncio.Protocol, reception=Reception(2))
     kept = [await asyncio.open_connection("127.0.0.1", low.port.port) for _ in range(2)]
-    await until(lambda: len(low.port._inbound) == 2)
+    await until(lambda: len(low.port.reception) == 2)
     reader, writer = await asyncio.open_connection("127.0.0.1", low.port.port)
     async with asyncio.timeout(3.0):
         try:
@@ -234,20 +235,21 @@ async def test_accepted_connections_are_bounded() -> None:
             pass
     kept[0][1].close()
     writer.close()
-    await until(lambda: sum(not t.is_closing() for t in low.port._inbound) < 2)
+    await until(lambda: len(low.port.reception) < 2)
     _, again = await asyncio.open_connection("127.0.0.1", low.port.port)
-    await until(lambda: sum(not t.is_closing() for t in low.port._inbound) == 2)
+    await until(lambda: len(low.port.reception) == 2)
     again.close()
     kept[1][1].close()
     await close(low)
 
 
-async def test_connections_that_ended_are_forgotten() -> None:
-    low = await Station(LOW).listen()
-    for _ in range(3 * port_module.INBOUND_LOOK_MIN):
-        _, writer = await asyncio.open_connection("127.0.0.1", low.port.port)
-        writer.close()
-    assert len(low.port._inbound) <= 2 * port_module.INBOUND_LOOK_MIN
+async def test_a_link_takes_no_place_of_a_stranger() -> None:
+    low, high = Station(LOW), await Station(HIGH).listen()
+    await low.port.listen("127.0.0.1", 0, asyncio.Protocol, reception=Reception(2))
+    await high.dial(low)
+    await until(lambda: low.port.links)
+    assert len(low.port.reception) == 0
+    await high.port.close()
     await close(low)
 
 

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Generic, TypeVar, cast
 
+from strew.access.wire import in_datagram
 from strew.announce.address import is_dialable
 from strew.errors import ConfigurationError, ProtocolError
 from strew.fleet import FleetKey
@@ -245,4 +246,6 @@ class DatagramPort(asyncio.DatagramProtocol):
             decoded: Datagram = kind.decode(message)
         except ProtocolError:
             return Fault.MALFORMED
+        if not in_datagram(decoded, sealed=kind.label != Label.PLAIN):
+            return Fault.LABEL
         return decoded
