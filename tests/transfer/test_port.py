@@ -111,10 +111,14 @@ async def test_three_nodes_have_three_links() -> None:
 
 async def test_a_node_of_another_fleet_is_refused_on_both_sides() -> None:
     low, high = await Station(LOW).listen(), await Station(HIGH, key=OTHER_KEY).listen()
+    unproved: list[str] = []
+    low.port.on_unproved = lambda host, error: unproved.append(host)
     with pytest.raises(DeniedError, match="key"):
         await low.dial(high)
+    assert unproved == [], "it dialled itself, and was told"
     with pytest.raises(DeniedError, match="key"):
         await high.dial(low)
+    await until(lambda: unproved == ["127.0.0.1", "127.0.0.1"])  # both connections of the dial
     await asyncio.sleep(0.02)
     assert not low.port.links and not high.port.links
     await close(low, high)

@@ -10,6 +10,7 @@ import resource
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from strew.agent.agent import Agent
@@ -18,7 +19,7 @@ from strew.agent.following import Follower
 from strew.agent.settings import Settings
 from strew.agent.transfer import Transfer
 from strew.content.reference import Address
-from strew.errors import DiskError
+from strew.errors import DiskError, StrewError
 from strew.fleet import FleetKey
 from strew.messages import PeerId
 from strew.store.store import ChunkStore
@@ -74,12 +75,18 @@ async def open_agent(
     if follower is not None:
         follower.agent = agent
     guard = guard or Guard(strict=settings.profile == "strict")
+    if guard.audit is not None:
+        agent.port.on_unproved = partial(_note_unproved, guard.audit)
     async with NodeApi(agent, tracker, into, guard).running() as http:
         try:
             await agent.start(http, tracker=tracker)
             yield agent
         finally:
             await agent.stop()
+
+
+def _note_unproved(audit: AuditLog, host: str, error: StrewError) -> None:
+    audit.refused(host, op="peer-wire", reason=error.message, role="none")
 
 
 def _raise_descriptor_limit() -> None:

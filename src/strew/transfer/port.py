@@ -97,6 +97,13 @@ class Greeting(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(UnavailableError("peer closed the connection before it proved itself"))
 
+    @property
+    def host(self) -> str:
+        """The other side's address; empty before there is one."""
+        if self._transport is None:
+            return ""
+        return str((self._transport.get_extra_info("peername") or ("",))[0])
+
     def _fail(self, error: StrewError) -> None:
         failed, self._failed = self._failed, None
         self._stop_timer()
@@ -167,6 +174,9 @@ class Port:
         self._dials: dict[str, asyncio.Future[PeerLink]] = {}
         self.links: dict[PeerId, PeerLink] = {}
         self.port = 0
+        self.on_unproved: Callable[[str, StrewError], None] | None = None
+        """Told of each connection that said who it is and did not prove the fleet key (one of
+        another fleet leaves by itself, as it sees first that keys differ), with its address."""
 
     async def listen(
         self, host: str, port: int, http: HttpFactory, *, reception: Reception | None = None
@@ -199,7 +209,13 @@ class Port:
             assert self._http is not None
             return WebConnection(self._http())
         handshake = Handshake(self._key, self._hello("", "control", b""), self._answer)
-        return Greeting(handshake, False, self._established, lambda error: None)
+
+        def failed(error: StrewError) -> None:
+            if handshake.peer is not None and self.on_unproved is not None:
+                self.on_unproved(greeting.host, error)
+
+        greeting = Greeting(handshake, False, self._established, failed)
+        return greeting
 
     def _hello(self, session: str, channel: str, nonce: bytes) -> Hello:
         me = self._identity
