@@ -44,7 +44,7 @@ async def test_wrong_credentials_are_limited_by_source_and_right_ones_are_not(
                     assert 1 <= int(answer.headers["Retry-After"]) <= 10
         assert seen == [401] * 5 + [429] * 3
         async with on.session.get(on.url("/healthz")) as answer:
-            assert answer.status == 429, "who proves nothing shares one pace"
+            assert answer.status == 429, "who proves nothing shares one budget"
         async with on.session.get(on.url("/nothing")) as answer:
             assert answer.status == 429
         assert await on.client.nodes() == []
@@ -60,7 +60,7 @@ async def test_requests_of_one_source_are_limited(monkeypatch: pytest.MonkeyPatc
             await on.client.nodes()
 
 
-def test_a_fleet_on_one_machine_stays_within_the_pace() -> None:
+def test_a_fleet_on_one_machine_stays_within_its_budget() -> None:
     """2000 agents that hear of a publication: a burst of announces and three questions each."""
     agents, asks_each = 2000, ANNOUNCE_BURST + TRACKER_SLACK + 3
     assert agents * asks_each <= gate.MEMBER_BURST

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 from aiohttp import hdrs, web
 
+from strew.access.budgets import Budgets
 from strew.access.joining import (
     ChallengeAnswer,
     ChallengeRequest,
@@ -22,7 +23,6 @@ from strew.access.joining import (
     proves,
     seal,
 )
-from strew.access.pace import Pace
 from strew.access.tokens import Record, TokenRole
 from strew.announce.protocol import decoded
 from strew.errors import DeniedError, UnavailableError
@@ -82,7 +82,7 @@ class Admission:
         self._vault = vault
         self._anchors = anchors
         self._challenges = Challenges(secrets.token_bytes(32))
-        self._attempts = Pace(JOINS_PER_MINUTE / 60, JOINS_PER_MINUTE)
+        self._attempts = Budgets(JOINS_PER_MINUTE / 60, JOINS_PER_MINUTE)
 
     def handlers(self) -> Mapping[str, Handler]:
         """What is served here, by op of strew.access.routes."""

@@ -1,7 +1,7 @@
-"""The way into every route: Host, credential, role, pace, metrics, and errors as answers.
+"""The way into every route: Host, credential, role, budget, metrics, and errors as answers.
 
 Which role a route admits stands in strew.access.routes, one table for nodes and trackers. A request
-passes here in this order: Host, credential, pace of its source, role, content type, scope. A right
+passes here in this order: Host, credential, budget of its source, role, scope, content type. A right
 credential is never refused for the wrong ones that come from the same address: a rack behind one
 address stays in the fleet whatever one of its machines does.
 """
@@ -21,7 +21,7 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import PayloadEncodingError
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from strew.access.pace import Pace
+from strew.access.budgets import Budgets
 from strew.access.routes import POST_TYPES, Pass, Route, route_of
 from strew.access.tokens import Fault, Grant
 from strew.content.digest import parse_artifact_id
@@ -130,8 +130,8 @@ class Gate:
         self._key = key
         self._metrics = metrics
         self.guard = guard or Guard()
-        self._members = Pace(MEMBER_PER_S, MEMBER_BURST)
-        self._strangers = Pace(STRANGER_PER_S, STRANGER_BURST)
+        self._members = Budgets(MEMBER_PER_S, MEMBER_BURST)
+        self._strangers = Budgets(STRANGER_PER_S, STRANGER_BURST)
 
     def routes(self, handlers: Mapping[str, Handler]) -> list[web.RouteDef]:
         """The rows of these handlers, for an application's router. KeyError for a handler that has
@@ -191,13 +191,13 @@ class Gate:
     def _admit(self, row: Route, request: web.Request) -> None:
         """Let a request pass, or raise the Refusal that says which rule it broke."""
         if row.admits is Pass.OPEN or row.admits is Pass.JOIN:
-            self._pace(request, proved=False)
+            self._charge(request, proved=False)
         elif row.admits is Pass.FILES:
             self._admit_to_files(request)
         else:
             assert isinstance(row.admits, frozenset)
             grant = self._grant_of(request)
-            self._pace(request, proved=True)
+            self._charge(request, proved=True)
             if grant.role not in row.admits:
                 role = grant.role.name.lower()
                 raise Refusal(403, DeniedError.code, f"the token's role, {role}, may not {row.op}")
@@ -212,7 +212,7 @@ class Gate:
         if isinstance(found, Grant):
             _grant.set(found)
             return found
-        self._pace(request, proved=False)
+        self._charge(request, proved=False)
         detail, hint = {
             Fault.UNKNOWN: (
                 "a bearer token of this fleet is required",
@@ -240,16 +240,16 @@ class Gate:
         artifact = parse_artifact_id(request.match_info["id"])
         header = bearer_of(request.headers.get(hdrs.AUTHORIZATION, ""))
         proved = self._key.reads(request.query.get("token") or header, artifact)
-        self._pace(request, proved=proved)
+        self._charge(request, proved=proved)
         if not proved:
             raise DeniedError(
                 "no valid token for these files", hint="take the address that `strew show` prints"
             )
 
-    def _pace(self, request: web.Request, *, proved: bool) -> None:
-        """Count a request against its source's pace."""
-        pace = self._members if proved else self._strangers
-        wait_s = pace.take(source_of(request), time.monotonic())
+    def _charge(self, request: web.Request, *, proved: bool) -> None:
+        """Count a request against its source's budget."""
+        budgets = self._members if proved else self._strangers
+        wait_s = budgets.take(source_of(request), time.monotonic())
         if wait_s:
             raise Refusal(
                 429,
@@ -307,7 +307,7 @@ class Gate:
     def _unmatched(self, request: web.Request, error: web.HTTPException) -> web.Response:
         try:
             self.check_host(request)
-            self._pace(request, proved=False)
+            self._charge(request, proved=False)
             refusal = Refusal(error.status, UsageError.code, error.reason)
             if error.status == 404:
                 refusal = Refusal(404, "not-found", f"no route {_shown(request.path)}")

@@ -1,6 +1,6 @@
 """How fast one source may ask: a token bucket for each address, bounded in number; no clock.
 
-A bucket is forgotten when its source was quiet for longest of all: by then it is full again, unless
+A budget is forgotten when its source was quiet for longest of all: by then it is full again, unless
 a flood from forged addresses pushed it out, and over TCP addresses cannot be forged.
 """
 
@@ -9,7 +9,7 @@ SOURCES_MAX = 16_384
 sooner; higher: memory."""
 
 
-class Pace:
+class Budgets:
     """`per_s` may come from one source, and `burst` at once after a pause."""
 
     def __init__(self, per_s: float, burst: float, sources_max: int = SOURCES_MAX) -> None:
