@@ -52,10 +52,11 @@ async def node(
     found = configuration("node", file, rates, member, follow, store, agent_flags)
     configure_logs(found)
     settings = found.settings
-    key = await joining_key(found) if settings.join else serving_key(settings)
     _prepare(settings, out)
     disk = await asyncio.to_thread(DiskStore, settings.data_folder)
     try:
+        # now that the folder is ours and can be written: a join token is used up by this
+        key = await joining_key(found) if settings.join else serving_key(settings)
         transfers = Transfers(out)
         async with (
             open_guard(settings) as guard,

@@ -1,9 +1,9 @@
 """The way into every route: Host, credential, role, budget, metrics, and errors as answers.
 
 Which role a route admits stands in strew.access.routes, one table for nodes and trackers. A request
-passes here in this order: Host, credential, budget of its source, role, scope, content type. A right
-credential is never refused for the wrong ones that come from the same address: a rack behind one
-address stays in the fleet whatever one of its machines does.
+passes here in this order: Host, credential, budget of its source, role, scope, content type. A
+right credential is never refused for the wrong ones that come from the same address: a rack behind
+one address stays in the fleet whatever one of its machines does.
 """
 
 import asyncio
