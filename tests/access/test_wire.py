@@ -9,8 +9,10 @@ import pytest
 
 from strew.access import wire
 from strew.access.wire import CONTROL, DATAGRAMS, FRAMES, Proof
+from strew.agent.gossiping import kinds
 from strew.codec import PREFACE, frame
 from strew.dht import krpc
+from strew.errors import ProtocolError
 from strew.gossip import protocol
 from strew.messages import Datagram, Leave, Offer, Wire
 from tests.transfer.ends import LOW, SWARM, Owner, Station, two_linked, until
@@ -48,6 +50,20 @@ def test_gossip_in_the_open_is_not_taken() -> None:
     sender = protocol.Member(id="1" * 32, host="10.0.0.1", port=7301)
     assert wire.in_datagram(protocol.Ping(sender, 1), sealed=True)
     assert not wire.in_datagram(protocol.Ping(sender, 1), sealed=False)
+
+
+def test_a_nodes_port_keeps_to_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    sender = protocol.Member(id="1" * 32, host="10.0.0.1", port=7301)
+    ping = protocol.encode(protocol.Ping(sender, 1))
+    (gossip, table), (_, open_table) = kinds(dht_open=False), kinds(dht_open=True)
+    assert isinstance(gossip.decode(ping), protocol.Ping)
+    query = krpc.encode(krpc.Failure(b"aa", 203, "no"))
+    assert table.decode(query) == open_table.decode(query)
+    monkeypatch.setattr(wire, "DATAGRAMS", {krpc.Failure: Proof.SEALED})
+    assert table.decode(query)
+    for kind, data in ((gossip, ping), (open_table, query)):
+        with pytest.raises(ProtocolError, match="proved so little"):
+            kind.decode(data)
 
 
 async def test_a_message_without_a_row_does_not_pass_a_link(

@@ -29,7 +29,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Generic, TypeVar, cast
 
-from strew.access.wire import in_datagram
 from strew.announce.address import is_dialable
 from strew.errors import ConfigurationError, ProtocolError
 from strew.fleet import FleetKey
@@ -246,6 +245,4 @@ class DatagramPort(asyncio.DatagramProtocol):
             decoded: Datagram = kind.decode(message)
         except ProtocolError:
             return Fault.MALFORMED
-        if not in_datagram(decoded, sealed=kind.label != Label.PLAIN):
-            return Fault.LABEL
         return decoded
