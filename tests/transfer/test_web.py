@@ -72,6 +72,11 @@ async def served() -> AsyncIterator[Served]:
         await runner.cleanup()
 
 
+@pytest.fixture(autouse=True)
+def short_farewell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "LINGER_S", 0.2)
+
+
 async def rest_of(reader: asyncio.StreamReader) -> bytes:
     """All that still comes until the other side ends the connection."""
     async with asyncio.timeout(5.0):
@@ -152,7 +157,7 @@ async def test_a_head_without_end_is_stopped_at_the_limit() -> None:
                 while True:
                     writer.write(b"X-Endless: %s\r\n" % (b"x" * 500))
                     await writer.drain()
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0.001)
         writer.close()
 
 

@@ -34,6 +34,9 @@ UNREAD_BYTES_MIN = 64 << 10
 13 kB/s holds a connection and its answer; higher: readers on slow links are cut off. The kernel
 takes the first hundreds of kilobytes at once, and these are not waited for."""
 
+LINGER_S = 1.0
+"""How long a refused connection is still read, for the refusal to arrive."""
+
 _END: Final = b"\r\n\r\n"
 
 _REFUSAL: Final = (
@@ -57,6 +60,7 @@ class WebConnection(asyncio.Protocol):
         self._tail = b""
         """The last bytes of a head that is not whole, in which its end may have begun."""
         self._in_request = False
+        self._refused = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
         self._unread_bytes = 0
@@ -84,7 +88,7 @@ class WebConnection(asyncio.Protocol):
         self._server.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        if not self._in_request and not self._head_comes(data):
+        if self._refused or (not self._in_request and not self._head_comes(data)):
             return
         self._server.data_received(data)
 
@@ -133,14 +137,18 @@ class WebConnection(asyncio.Protocol):
         self._refuse(b"408 Request Timeout", b"the head was not whole in 10 s")
 
     def _refuse(self, status: bytes, detail: bytes) -> None:
-        """Answer in a word, and end the connection."""
+        """Answer in a word, and end the connection: what still comes is thrown away for a moment,
+        else the kernel resets the connection and takes the answer back (RFC 9112, section 9.6)."""
         self._stop_head_timer()
         transport = self._transport
         if transport is None or transport.is_closing():
             return
+        self._refused = True
         body = _PROBLEM % (status[4:], int(status[:3]), detail)
         transport.write(_REFUSAL % (status, len(body), body))
-        transport.close()
+        if transport.can_write_eof():
+            transport.write_eof()
+        self._loop.call_later(LINGER_S, transport.abort)
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
