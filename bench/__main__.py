@@ -37,6 +37,7 @@ CASES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "memory": memory.run,
     "ingest": scripts.ingest,
     "announce": scripts.announce,
+    "attacks": scripts.attacks,
     "chunk_hop": chunk_hop.run,
 }
 

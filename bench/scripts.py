@@ -1,4 +1,4 @@
-"""The benchmarks that stand by themselves, as cases: bench/ingest.py and bench/announce.py."""
+"""The benchmarks that stand by themselves, as cases: bench/ingest.py, announce.py, attacks.py."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -80,6 +80,30 @@ def announce(bench: Bench) -> Iterator[Figure]:
         unit="s",
         samples=(waiting["publication_heard_last_s"],),
         mark=1,
+    )
+
+
+def attacks(bench: Bench) -> Iterator[Figure]:
+    """What an attacked process is to those who ask it honestly."""
+    bench.say("attacks")
+    with bench.scratch(0) as folder, Processes(folder) as processes:
+        process = processes.python("-m", "bench.attacks", "--json", "--rounds", str(bench.rounds))
+        said = process.wait_for("result")
+    for name, what in (("idle", "requests, p99"), ("attacked", "under 500 slow heads, p99")):
+        yield Figure(case="attacks", what=what, unit="ms", samples=(1000 * said[f"{name}_p99_s"],))
+    yield Figure(
+        case="attacks",
+        what="the latter of the former",
+        unit="",
+        samples=(said["p99_ratio"],),
+        mark=2,
+    )
+    yield Figure(
+        case="attacks",
+        what="1000 announces in a second, p99",
+        unit="ms",
+        samples=(1000 * said["announce_p99_s"],),
+        mark=250,
     )
 
 

@@ -29,6 +29,7 @@ CORES = (
     "dht",
     "node",
     "codec",
+    "access",
 )
 """Rooms above the IO line: clock and dice are passed in (docs/ARCHITECTURE.md)."""
 

@@ -35,6 +35,10 @@ class Role(IntEnum):
     """Take part: announce, listen, control the node's own process."""
     PUBLISH = 3
     """Upload manifests and give names to artifacts."""
+    ADMIN = 4
+    """Make and revoke tokens. Never derived from the fleet key: see strew.access.tokens."""
+    JOIN = 5
+    """Be given the fleet key, once. No route admits it: it is proved, not shown."""
 
 
 _LETTER: Mapping[Role, str] = {Role.READ: "r", Role.NODE: "n", Role.PUBLISH: "p"}
@@ -125,7 +129,7 @@ class FleetKey:
         return own or node
 
     def role_of(self, token: str) -> Role | None:
-        """The role a bearer token proves, None for any other text. Looks at all three always."""
+        """The role a bearer token proves, None for any other text. Looks at all always."""
         found: Role | None = None
         for role, expected in self._tokens.items():
             if same_text(token, expected):

@@ -66,7 +66,7 @@ def test_what_explain_shows_can_be_written_to_the_file(
 ) -> None:
     setting = result(capsys, "config", "explain", key)["setting"]
     assert setting["variable"].startswith("STREW_")
-    if key == "fleet-key":
+    if KEYS[key].secret:
         return  # its example names a file of another machine
     file = tmp_path / "example.toml"
     file.write_text(setting["file"] + "\n")

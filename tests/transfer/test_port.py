@@ -14,6 +14,7 @@ from strew.errors import ConfigurationError, DeniedError, ProtocolError, Unavail
 from strew.messages import Offer
 from strew.transfer import port as port_module
 from strew.transfer.port import Identity
+from strew.transfer.reception import Reception
 from tests.transfer.ends import (
     HIGH,
     LOW,
@@ -110,10 +111,14 @@ async def test_three_nodes_have_three_links() -> None:
 
 async def test_a_node_of_another_fleet_is_refused_on_both_sides() -> None:
     low, high = await Station(LOW).listen(), await Station(HIGH, key=OTHER_KEY).listen()
+    unproved: list[str] = []
+    low.port.on_unproved = lambda host, error: unproved.append(host)
     with pytest.raises(DeniedError, match="key"):
         await low.dial(high)
+    assert unproved == [], "it dialled itself, and was told"
     with pytest.raises(DeniedError, match="key"):
         await high.dial(low)
+    await until(lambda: unproved == ["127.0.0.1", "127.0.0.1"])  # both connections of the dial
     await asyncio.sleep(0.02)
     assert not low.port.links and not high.port.links
     await close(low, high)
@@ -223,9 +228,9 @@ async def test_one_connection_without_its_twin_makes_no_link(
 
 async def test_accepted_connections_are_bounded() -> None:
     low = Station(LOW)
-    await low.port.listen("127.0.0.1", 0, asyncio.Protocol, inbound_max=2)
+    await low.port.listen("127.0.0.1", 0, asyncio.Protocol, reception=Reception(2))
     kept = [await asyncio.open_connection("127.0.0.1", low.port.port) for _ in range(2)]
-    await until(lambda: len(low.port._inbound) == 2)
+    await until(lambda: len(low.port.reception) == 2)
     reader, writer = await asyncio.open_connection("127.0.0.1", low.port.port)
     async with asyncio.timeout(3.0):
         try:
@@ -234,20 +239,21 @@ async def test_accepted_connections_are_bounded() -> None:
             pass
     kept[0][1].close()
     writer.close()
-    await until(lambda: sum(not t.is_closing() for t in low.port._inbound) < 2)
+    await until(lambda: len(low.port.reception) < 2)
     _, again = await asyncio.open_connection("127.0.0.1", low.port.port)
-    await until(lambda: sum(not t.is_closing() for t in low.port._inbound) == 2)
+    await until(lambda: len(low.port.reception) == 2)
     again.close()
     kept[1][1].close()
     await close(low)
 
 
-async def test_connections_that_ended_are_forgotten() -> None:
-    low = await Station(LOW).listen()
-    for _ in range(3 * port_module.INBOUND_LOOK_MIN):
-        _, writer = await asyncio.open_connection("127.0.0.1", low.port.port)
-        writer.close()
-    assert len(low.port._inbound) <= 2 * port_module.INBOUND_LOOK_MIN
+async def test_a_link_takes_no_place_of_a_stranger() -> None:
+    low, high = Station(LOW), await Station(HIGH).listen()
+    await low.port.listen("127.0.0.1", 0, asyncio.Protocol, reception=Reception(2))
+    await high.dial(low)
+    await until(lambda: low.port.links)
+    assert len(low.port.reception) == 0
+    await high.port.close()
     await close(low)
 
 

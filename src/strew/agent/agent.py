@@ -67,14 +67,14 @@ from strew.store.store import ChunkStore
 from strew.tracker.service import Tracker
 from strew.transfer.limits import TokenBucket
 from strew.transfer.peer import PeerLink
-from strew.transfer.port import (
-    INBOUND_MAX,
-    INBOUND_TRACKER_MAX,
-    HttpFactory,
-    Identity,
-    Port,
-)
+from strew.transfer.port import HttpFactory, Identity, Port
 from strew.transfer.receiving import SliceBuffer
+from strew.transfer.reception import (
+    STRANGERS_MAX,
+    STRANGERS_PER_HOST_MAX,
+    STRANGERS_TRACKER_MAX,
+    Reception,
+)
 
 PORT_TRIES = 16
 """Ports tried where any will do: that of a number free for TCP may be taken for UDP."""
@@ -158,8 +158,11 @@ class Agent:
         """
         self.session = aiohttp.ClientSession(headers=HOST_HEADER)
         host, port = self.settings.listen
-        inbound_max = INBOUND_MAX if tracker is None else INBOUND_TRACKER_MAX
-        await self._listen(host, port, http, inbound_max)
+        if tracker is None:
+            reception = Reception(STRANGERS_MAX, STRANGERS_PER_HOST_MAX)
+        else:
+            reception = Reception(STRANGERS_TRACKER_MAX)
+        await self._listen(host, port, http, reception)
         seeds = await self.gossiping.addresses() if self.gossiping is not None else None
         if tracker is not None:
             self.trackers.add((host, self.port.port))
@@ -192,11 +195,11 @@ class Agent:
             self.spawn(self.memory.keep())
         self.trackers.start()
 
-    async def _listen(self, host: str, port: int, http: HttpFactory, inbound_max: int) -> None:
+    async def _listen(self, host: str, port: int, http: HttpFactory, reception: Reception) -> None:
         """Take the port, and the UDP port of the same number: where any will do, one that has
         both free."""
         for attempt in range(PORT_TRIES):
-            await self.port.listen(host, port, http, inbound_max=inbound_max)
+            await self.port.listen(host, port, http, reception=reception)
             if self.gossiping is None:
                 return
             try:

@@ -1,9 +1,9 @@
 """The node's HTTP API: control, manifests, ranges of files, health and metrics.
 
-Every route stands in one table with its role; the gate (strew.tracker.gate) checks Host and token
-before the handler is called. In a process that is a tracker as well, the tracker's routes come
-first, and those of this table that it has already are left out; what gossip says is then found
-below `/api/v1/gossip`, as on any other node.
+Every route stands in one table with its role (strew.access.routes); the gate (strew.tracker.gate)
+checks Host and token before the handler is called. In a process that is a tracker as well, the
+tracker's handlers take the place of those here; what gossip says is then found below
+`/api/v1/gossip`, as on any other node.
 """
 
 from __future__ import annotations
@@ -29,15 +29,12 @@ from strew.announce.reference import follows
 from strew.content.digest import ArtifactId, parse_artifact_id
 from strew.content.manifest import MANIFEST_BYTES_MAX, Manifest
 from strew.errors import NotFoundError, UsageError
-from strew.fleet import Role
 from strew.gossip.protocol import EXCHANGE_BYTES_MAX
-from strew.tracker.gate import Gate, RequestMetrics, Route, body_of, host_rule, reference_of
+from strew.tracker.admission import Admission
+from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
 from strew.tracker.reports import PublishRequest
 from strew.tracker.service import Tracker
-
-READ = frozenset((Role.READ, Role.NODE))
-NODE = frozenset((Role.NODE,))
-PUBLISH = frozenset((Role.PUBLISH,))
+from strew.transfer.web import HEAD_BYTES_MAX, IDLE_S
 
 REQUEST_BYTES_MAX = 64 << 10
 """Largest control request: a fetch with its list of sources."""
@@ -62,7 +59,11 @@ class NodeApi:
     """The application around one agent."""
 
     def __init__(
-        self, agent: Agent, tracker: Tracker | None = None, into: Path | None = None
+        self,
+        agent: Agent,
+        tracker: Tracker | None = None,
+        into: Path | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._agent = agent
         self._tracker = tracker
@@ -73,48 +74,48 @@ class NodeApi:
             tracker.beside = self._directory if agent.gossiping is not None else None
         else:
             metrics = RequestMetrics(agent.metrics.registry)
-            self._gate = Gate(agent.key, metrics, host_rule())
+            self._gate = Gate(agent.key, metrics, guard)
         self._files = Files(agent)
 
-    def table(self) -> list[Route]:
-        """The node's routes with their roles."""
-        v1 = "/api/v1"
-        return [
-            Route("GET", "/healthz", "healthz", None, self._healthz),
-            Route("GET", "/readyz", "readyz", None, self._readyz),
-            Route("GET", "/metrics", "metrics", READ, self._metrics),
-            Route("GET", f"{v1}/node", "node", READ, self._node),
-            Route("GET", f"{v1}/artifacts", "artifacts", READ, self._artifacts),
-            Route("GET", f"{v1}/artifacts/{{id}}", "artifact", READ, self._artifact),
-            Route("GET", f"{v1}/artifacts/{{id}}/manifest", "manifest", READ, self._manifest),
-            Route("GET", f"{v1}/swarms/{{id}}", "swarm", READ, self._swarm),
-            Route("GET", f"{v1}/nodes", "nodes", READ, self._nodes),
-            Route("GET", f"{v1}/names", "names", READ, self._names),
-            Route("GET", f"{v1}/names/{{name:.+}}/{{tag}}", "resolve", READ, self._resolve),
-            Route("PUT", f"{v1}/names/{{name:.+}}/{{tag}}", "publish", PUBLISH, self._publish),
-            Route("PUT", f"{v1}/artifacts/{{id}}/manifest", "upload", PUBLISH, self._put_manifest),
-            Route("PUT", f"{v1}/uploads/{{id}}", "take", PUBLISH, self._take),
-            Route("GET", f"{v1}/transfers/{{id}}", "transfer", READ, self._transfer),
-            Route("POST", f"{v1}/transfers", "fetch", NODE, self._fetch),
-            Route("POST", f"{v1}/gossip", "gossip", NODE, self._gossip),
-            Route("GET", f"{v1}/gossip/nodes", "nodes", READ, self._nodes),
-            Route("GET", f"{v1}/gossip/names", "names", READ, self._names),
-            Route("GET", f"{v1}/gossip/swarms/{{id}}", "swarm", READ, self._swarm),
-            Route("GET", "/files/{id}/{path:.*}", "files", None, self._files.get, held=True),
-        ]
+    def handlers(self) -> dict[str, Handler]:
+        """What a node does, by op of strew.access.routes."""
+        return {
+            "healthz": self._healthz,
+            "readyz": self._readyz,
+            "metrics": self._metrics,
+            "node": self._node,
+            "artifacts": self._artifacts,
+            "artifact": self._artifact,
+            "manifest": self._manifest,
+            "swarm": self._swarm,
+            "nodes": self._nodes,
+            "names": self._names,
+            "resolve": self._resolve,
+            "publish": self._publish,
+            "upload": self._put_manifest,
+            "take": self._take,
+            "transfer": self._transfer,
+            "fetch": self._fetch,
+            "gossip": self._gossip,
+            "gossip-nodes": self._nodes,
+            "gossip-names": self._names,
+            "gossip-swarm": self._swarm,
+            "files": self._files.get,
+        }
 
     def application(self) -> web.Application:
         """The application, with the tracker's routes if this process is one."""
         app = web.Application(
             middlewares=[self._gate.strangers], client_max_size=MANIFEST_BYTES_MAX
         )
-        taken: set[tuple[str, str]] = set()
+        handlers = self.handlers()
+        vault = self._gate.guard.vault
+        if vault is not None:
+            handlers |= Admission(self._gate, self._agent.key, vault).handlers()
         if self._tracker is not None:
+            handlers |= self._tracker.handlers()
             self._tracker.mount(app)
-            taken = {(row.method, row.path) for row in self._tracker.table()}
-        for row in self.table():
-            if (row.method, row.path) not in taken:
-                app.add_routes([web.route(row.method, row.path, self._gate.guarded(row))])
+        app.add_routes(self._gate.routes(handlers))
         return app
 
     # --- health ----------------------------------------------------------------------------------
@@ -192,6 +193,9 @@ class NodeApi:
         body = await body_of(request, REQUEST_BYTES_MAX)
         asked = decoded(body, _publish_decoder, "request to publish")
         publication = self._directory.publish(reference_of(request), asked.artifact)
+        self._gate.note(
+            request, "publish", reference=publication.reference, artifact=publication.artifact
+        )
         if self._agent.memory is not None:
             await asyncio.to_thread(self._agent.memory.save)
         if self._into is not None and follows(self._agent.settings.follow, publication.reference):
@@ -253,7 +257,14 @@ class NodeApi:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[web.Server]:
         """The HTTP server for the agent's port, while this context lasts."""
-        runner = web.AppRunner(self.application(), access_log=None, handle_signals=False)
+        runner = web.AppRunner(
+            self.application(),
+            access_log=None,
+            handle_signals=False,
+            keepalive_timeout=IDLE_S,
+            max_line_size=HEAD_BYTES_MAX,
+            max_field_size=HEAD_BYTES_MAX,
+        )
         await runner.setup()
         try:
             assert runner.server is not None

@@ -19,6 +19,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Literal
 
+from strew.access.tokens import is_token
 from strew.agent.settings import (
     KEYS,
     KNOBS,
@@ -150,8 +151,10 @@ def _choose(knob: Knob, layers: Sequence[Mapping[str, _Given]]) -> _Given | None
 
 def _understand(knob: Knob, given: _Given) -> Any:
     try:
-        if knob.secret:
+        if knob.key == "fleet-key":
             return _read_key(given.texts[0])
+        if knob.secret:
+            return _read_token(knob, given.texts[0])
         if not knob.many:
             return knob.read(given.texts[0])
         parts = [part.strip() for text in given.texts for part in text.split(",")]
@@ -302,6 +305,14 @@ def _read_key(text: str) -> str:
             hint="'strew serve' makes a key and prints it in its join line",
         )
     return content.lower()
+
+
+def _read_token(knob: Knob, text: str) -> str:
+    """A token given as such or as the name of a file that holds it."""
+    if is_token(text.strip()) or not ("/" in text or Path(text).exists()):
+        return str(knob.read(text))
+    raw = _read_small(Path(text), KEY_FILE_MAX_BYTES, "token file")
+    return str(knob.read(raw.decode("ascii", errors="replace")))
 
 
 def _read_small(path: Path, max_bytes: int, what: str) -> bytes:

@@ -1,8 +1,8 @@
 """Files of artifacts over plain HTTP: Range, strong ETag, for curl, aria2 and browsers.
 
 The token is the artifact's read token, in the query (`token`, as `strew show REF --url` prints it)
-or as a bearer; a node's token opens everything. What is not here yet is refused with 503 and
-Retry-After.
+or as a bearer; a node's token opens everything: the gate checks it (strew.access.routes). What is
+not here yet is refused with 503 and Retry-After.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from aiohttp import hdrs, web
 
 from strew.content.digest import ArtifactId, parse_artifact_id
 from strew.content.manifest import Manifest
-from strew.errors import DeniedError, NotFoundError
-from strew.fleet import bearer_of
+from strew.errors import NotFoundError
 from strew.transfer.limits import TokenBucket
 
 if TYPE_CHECKING:
@@ -25,6 +24,10 @@ if TYPE_CHECKING:
 
 SEND_BYTES_MAX = 1 << 20
 """Asked of sendfile at once, so that a rate limit is kept."""
+
+PART_WITHIN_S = 60.0
+"""A reader that takes less than that (17 kB/s) is cut off: it holds a place, and a file that may
+have to go. It can resume. Lower: readers on slow links start again; higher: places are held."""
 
 RETRY_AFTER_S = 2
 
@@ -38,11 +41,6 @@ class Files:
     async def get(self, request: web.Request) -> web.StreamResponse:
         """Serve a whole file or the one range that was asked for (RFC 9110, section 14)."""
         artifact = parse_artifact_id(request.match_info["id"])
-        token = request.query.get("token") or bearer_of(request.headers.get(hdrs.AUTHORIZATION, ""))
-        if not self._agent.key.reads(token, artifact):
-            raise DeniedError(
-                "no valid token for these files", hint="take the address that `strew show` prints"
-            )
         manifest = self._agent.store.manifest(artifact)
         number = _entry_of(manifest, request.match_info["path"])
         size_bytes = manifest.entries[number].size_bytes
@@ -128,7 +126,12 @@ class Files:
                         limit = bucket.quantum_bytes if bucket.limited else SEND_BYTES_MAX
                         part = min(count - done, limit)
                         with os.fdopen(os.dup(fd), "rb", buffering=0) as file:
-                            sent = await loop.sendfile(transport, file, at + done, part)
+                            try:
+                                async with asyncio.timeout(PART_WITHIN_S):
+                                    sent = await loop.sendfile(transport, file, at + done, part)
+                            except TimeoutError:
+                                transport.abort()
+                                raise ConnectionResetError("the reader does not read") from None
                         if sent == 0:
                             raise ConnectionResetError("the file became shorter")
                         bucket.take(sent)

@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 import itertools
 import socket
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
+from strew.access.wire import in_datagram
 from strew.agent.client import NodeClient
 from strew.announce.address import is_loopback
 from strew.content.reference import Address
 from strew.dht import krpc
-from strew.errors import StrewError, UnavailableError
+from strew.errors import ProtocolError, StrewError, UnavailableError
 from strew.gossip import protocol
 from strew.gossip.exchange import (
     AnswerExchange,
@@ -24,7 +26,7 @@ from strew.gossip.exchange import (
     ExchangeAsked,
     ExchangeFailed,
 )
-from strew.messages import DatagramReceived, SendDatagram
+from strew.messages import Datagram, DatagramReceived, SendDatagram
 from strew.transfer.datagram import DatagramPort, Kind, Label
 
 if TYPE_CHECKING:
@@ -38,16 +40,30 @@ OUTSIDE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 ANSWER_WITHIN_S = 5.0
 """For the core to answer an exchange: it does so at once, or has left the fleet."""
 
+M = TypeVar("M", bound=Datagram)
+
 _log = structlog.get_logger(__name__)
 
 
 def kinds(*, dht_open: bool) -> Sequence[Kind[protocol.Message] | Kind[krpc.Krpc]]:
-    """What this node's UDP port takes and sends."""
+    """What this node's UDP port takes and sends; strew.access.wire says what each must prove."""
     gossip: Kind[protocol.Message] = Kind(
-        Label.GOSSIP, protocol.Message.__args__, protocol.encode, protocol.decode
+        Label.GOSSIP,
+        protocol.Message.__args__,
+        protocol.encode,
+        partial(_proved, protocol.decode, sealed=True),
     )
     label = Label.PLAIN if dht_open else Label.DHT
-    return (gossip, Kind(label, krpc.MESSAGES, krpc.encode, krpc.decode))
+    read = partial(_proved, krpc.decode, sealed=not dht_open)
+    return (gossip, Kind(label, krpc.MESSAGES, krpc.encode, read))
+
+
+def _proved(decode: Callable[[bytes], M], data: bytes, *, sealed: bool) -> M:
+    """The message of a datagram. ProtocolError, also if more must be proved than it came with."""
+    message = decode(data)
+    if not in_datagram(message, sealed=sealed):
+        raise ProtocolError(f"{type(message).__name__} is not taken from who proved so little")
+    return message
 
 
 class Gossiping:

@@ -10,6 +10,7 @@ import resource
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from strew.agent.agent import Agent
@@ -18,13 +19,16 @@ from strew.agent.following import Follower
 from strew.agent.settings import Settings
 from strew.agent.transfer import Transfer
 from strew.content.reference import Address
-from strew.errors import DiskError
+from strew.errors import DiskError, StrewError
 from strew.fleet import FleetKey
 from strew.messages import PeerId
 from strew.store.store import ChunkStore
+from strew.tracker.audit import AuditLog
 from strew.tracker.clock import SteadyClock
+from strew.tracker.gate import Guard, host_rule
 from strew.tracker.service import Tracker
 from strew.tracker.sqlite import SqliteState
+from strew.tracker.vault import Vault
 
 PEER_ID_FILE = "node.id"
 TRACKER_FILE = "tracker.sqlite"
@@ -43,6 +47,7 @@ async def open_agent(
     seeds: tuple[Address, ...] | None = None,
     is_member: bool = True,
     tracker: Tracker | None = None,
+    guard: Guard | None = None,
     on_transfer: Callable[[Transfer], None] | None = None,
 ) -> AsyncIterator[Agent]:
     """A started agent, stopped when the context ends.
@@ -50,6 +55,7 @@ async def open_agent(
     With `into` it follows `settings.follow` into that folder. With `tracker` the process is that
     tracker as well, on the same port, and its node announces to it like any other. With `seeds` it
     takes part in gossip and the hash table, or, being no `member`, asks the hash table alone.
+    `guard` is what stands at its door (`open_guard`); that of a tracker is the tracker's own.
     `on_transfer` is called for each transfer that begins.
     """
     _raise_descriptor_limit()
@@ -68,12 +74,19 @@ async def open_agent(
     )
     if follower is not None:
         follower.agent = agent
-    async with NodeApi(agent, tracker, into).running() as http:
+    guard = guard or Guard(strict=settings.profile == "strict")
+    if guard.audit is not None:
+        agent.port.on_unproved = partial(_note_unproved, guard.audit)
+    async with NodeApi(agent, tracker, into, guard).running() as http:
         try:
             await agent.start(http, tracker=tracker)
             yield agent
         finally:
             await agent.stop()
+
+
+def _note_unproved(audit: AuditLog, host: str, error: StrewError) -> None:
+    audit.refused(host, op="peer-wire", reason=error.message, role="none")
 
 
 def _raise_descriptor_limit() -> None:
@@ -86,12 +99,30 @@ def _raise_descriptor_limit() -> None:
 
 
 @asynccontextmanager
-async def open_tracker(folder: Path, key: FleetKey) -> AsyncIterator[Tracker]:
+async def open_guard(settings: Settings) -> AsyncIterator[Guard]:
+    """What stands at the door of a process that runs for long: the tokens and the audit log in its
+    data folder. The first start makes the admin token of whoever owns that folder."""
+    folder = settings.data_folder
+    vault = await asyncio.to_thread(Vault, folder)
+    await asyncio.to_thread(vault.own_admin_token)
+    audit = AuditLog(folder)
+    try:
+        yield Guard(
+            host_rule(*settings.allow_host), vault, audit, strict=settings.profile == "strict"
+        )
+    finally:
+        audit.close()
+
+
+@asynccontextmanager
+async def open_tracker(
+    folder: Path, key: FleetKey, guard: Guard | None = None
+) -> AsyncIterator[Tracker]:
     """A tracker whose state lies in `folder`."""
     state = await asyncio.to_thread(SqliteState, folder / TRACKER_FILE)
     dice = random.Random(secrets.randbits(64))
     try:
-        yield Tracker(state, key, SteadyClock(), dice)
+        yield Tracker(state, key, SteadyClock(), dice, guard=guard)
     finally:
         state.close()
 

@@ -7,6 +7,7 @@ A knob's key is the same everywhere: `rate-up` in the file, `--rate-up`, `STREW_
 Where values come from and which one wins is decided in strew.agent.config.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
+from strew.access.tokens import parse_token
 from strew.agent.quantity import (
     MIB,
     UNLIMITED,
@@ -41,6 +43,12 @@ FOLLOW_MAX = 64
 """Patterns a node may send in one announce."""
 
 ZONE_MAX_CHARS = 64
+
+HOSTS_MAX = 16
+HOST_MAX_CHARS = 253
+"""As DNS has it (RFC 1035, section 2.3.4)."""
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", re.ASCII)
 
 VALUE_MAX_CHARS = 4096
 """As PATH_MAX on Linux; no value of any kind is longer."""
@@ -110,6 +118,14 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise UsageError(f"{text!r} is not a whole number")
     return int(text)
+
+
+def _host_name(text: str) -> str:
+    if len(text) > HOST_MAX_CHARS or not _HOST_NAME.fullmatch(text):
+        raise UsageError(
+            f"{text[:80]!r} is not a host name", hint="write such as strew.example.org"
+        )
+    return text.lower()
 
 
 def _listen_address(text: str) -> Address:
@@ -223,6 +239,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "the fleet's secret: a file with 64 hex digits, or the digits themselves",
             unit="file or 64 hex digits",
             secret=True,
+        ),
+    ]
+    token: Annotated[
+        str | None,
+        Knob(
+            "token",
+            parse_token,
+            "what to publish or to make tokens with: a token, or the file that holds it",
+            unit="token or file",
+            secret=True,
+        ),
+    ]
+    join_token: Annotated[
+        str | None,
+        Knob(
+            "join-token",
+            parse_token,
+            "to be given the fleet key with at the first start, once: a token, or its file",
+            unit="token or file",
+            secret=True,
+        ),
+    ]
+    allow_host: Annotated[
+        tuple[str, ...],
+        Knob(
+            "allow-host",
+            _host_name,
+            "names of this machine that HTTP requests may ask for beside its addresses",
+            unit="host name",
+            many=HOSTS_MAX,
+            raising="each name could be made to lead a browser here: take only names that nobody "
+            "else can give an address",
         ),
     ]
     profile: Annotated[

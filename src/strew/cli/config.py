@@ -12,6 +12,7 @@ from strew.cli.flags import (
     ConfigFlags,
     FollowFlags,
     MemberFlags,
+    PublishFlags,
     RateFlags,
     StoreFlags,
     configuration,
@@ -30,6 +31,7 @@ def show(
     file: ConfigFlags = ConfigFlags(),
     rates: RateFlags = RateFlags(),
     client: ClientFlags = ClientFlags(),
+    publisher: PublishFlags = PublishFlags(),
     member: MemberFlags = MemberFlags(),
     follow: FollowFlags = FollowFlags(),
     store: StoreFlags = StoreFlags(),
@@ -37,7 +39,7 @@ def show(
     out: Output = Output(),
 ) -> None:
     """Show the value of every setting of a node, as flags, environment and file make it."""
-    groups = (file, rates, client, member, follow, store, agent)
+    groups = (file, rates, client, publisher, member, follow, store, agent)
     found = configuration("node", *groups)
     rows: list[tuple[str, ...]] = [("SETTING", "VALUE", "ORIGIN")]
     settings: dict[str, dict[str, str]] = {}
@@ -129,6 +131,8 @@ def _example(knob: Knob) -> str:
         "label": '"rack-12"',
         "folder": '"/srv/strew"',
         "file or 64 hex digits": '"/etc/strew/fleet.key"',
+        "token or file": '"/etc/strew/publish.token"',
+        "host name": '"strew.example.org"',
     }
     example = examples.get(knob.unit) or (
         knob.default if knob.default.isdigit() else f'"{knob.default}"'

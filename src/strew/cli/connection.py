@@ -16,6 +16,7 @@ from strew.content.reference import Address, Link, Name, Reference
 from strew.errors import DeadlineExceededError, UsageError
 from strew.fleet import FleetKey
 from strew.publication import Publication
+from strew.tracker.token_client import TokenClient
 
 
 class Found(NamedTuple):
@@ -40,17 +41,28 @@ def tracker_of(settings: Settings, reference: Reference | None) -> Address:
 async def connected(
     settings: Settings, reference: Reference | None = None
 ) -> AsyncIterator[NodeClient]:
-    """A client of the process to ask about `reference`; ConfigurationError without a key."""
+    """A client of the process to ask about `reference`, which publishes with --token if there is
+    one; ConfigurationError without a key."""
     address = tracker_of(settings, reference)
-    async with connected_to(address, fleet_key(settings, address)) as client:
+    key = fleet_key(settings, address)
+    async with connected_to(address, key, settings.token or "") as client:
         yield client
 
 
 @asynccontextmanager
-async def connected_to(address: Address, key: FleetKey) -> AsyncIterator[NodeClient]:
+async def connected_to(
+    address: Address, key: FleetKey, token: str = ""
+) -> AsyncIterator[NodeClient]:
     """A client of the process at `address`."""
     async with aiohttp.ClientSession(headers=HOST_HEADER) as session:
-        yield NodeClient(session, address, key)
+        yield NodeClient(session, address, key, token)
+
+
+@asynccontextmanager
+async def connected_by_token(address: Address, token: str = "") -> AsyncIterator[TokenClient]:
+    """A client of the process at `address`, as the holder of a token, or to join."""
+    async with aiohttp.ClientSession(headers=HOST_HEADER) as session:
+        yield TokenClient(session, address, token)
 
 
 async def resolve(client: NodeClient, reference: Reference) -> Found:

@@ -85,6 +85,23 @@ class ClientFlags:
 
 @Parameter(name="*", group="Settings")
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishFlags:
+    """For the command that publishes, beside those of a client."""
+
+    token: Annotated[Text, setting("token")] = None
+
+
+@Parameter(name="*", group="Settings")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenFlags:
+    """For commands that make tokens."""
+
+    at: Annotated[Text, setting("at")] = None
+    token: Annotated[Text, setting("token")] = None
+
+
+@Parameter(name="*", group="Settings")
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemberFlags:
     """For commands that join a fleet."""
 
@@ -126,6 +143,7 @@ class ServeFlags:
     """For the tracker and origin."""
 
     listen: Annotated[Text, setting("listen", default=f"127.0.0.1:{TRACKER_PORT}")] = None
+    allow_host: Annotated[Texts, setting("allow-host")] = None
     fleet_key: Annotated[Text, setting("fleet-key")] = None
     profile: Annotated[Text, setting("profile")] = None
     zone: Annotated[Text, setting("zone")] = None
@@ -142,6 +160,8 @@ class AgentFlags:
     """For processes that run for long and listen."""
 
     listen: Annotated[Text, setting("listen")] = None
+    allow_host: Annotated[Texts, setting("allow-host")] = None
+    join_token: Annotated[Text, setting("join-token")] = None
     upload_slots: Annotated[Text, setting("upload-slots")] = None
     download_credit: Annotated[Text, setting("download-credit")] = None
     neighbours: Annotated[Text, setting("neighbours")] = None
@@ -155,6 +175,8 @@ Group = (
     ConfigFlags
     | RateFlags
     | ClientFlags
+    | PublishFlags
+    | TokenFlags
     | MemberFlags
     | FollowFlags
     | StoreFlags

@@ -1,4 +1,4 @@
-"""Where a command has its fleet key from, and how `strew serve` makes one."""
+"""Where a command has its fleet key from, and how `strew serve` makes a key."""
 
 import os
 import secrets
@@ -22,7 +22,7 @@ def fleet_key(settings: Settings, towards: Address) -> FleetKey:
     """
     if settings.fleet_key is None and is_loopback(towards):
         folder = default_data_folder(os.environ, "serve")
-        key = _read(folder / KEY_FILE) if folder else None
+        key = read_key(folder / KEY_FILE) if folder else None
         if key is not None:
             return key
     return FleetKey.parse(settings.fleet_key_text)
@@ -36,8 +36,8 @@ def serving_key(settings: Settings) -> FleetKey:
     if settings.fleet_key is not None:
         return FleetKey.parse(settings.fleet_key)
     path = settings.data_folder / KEY_FILE
-    key = _read(path)
-    return key if key is not None else _make(path)
+    key = read_key(path)
+    return key if key is not None else keep_key(path, FleetKey(secrets.token_bytes(SECRET_BYTES)))
 
 
 def is_loopback(address: Address) -> bool:
@@ -45,7 +45,8 @@ def is_loopback(address: Address) -> bool:
     return address.host.startswith("127.") or address.host in ("::1", "localhost")
 
 
-def _read(path: Path) -> FleetKey | None:
+def read_key(path: Path) -> FleetKey | None:
+    """The key a file holds; None where there is no file, or not for this user."""
     try:
         text = path.read_text("ascii")
     except (FileNotFoundError, PermissionError, NotADirectoryError):
@@ -60,9 +61,11 @@ def _read(path: Path) -> FleetKey | None:
         raise ConfigurationError(f"{path}: {error.message}", hint="restore it") from None
 
 
-def _make(path: Path) -> FleetKey:
-    """A new key in a file only its owner may read; whole or not there, also after a kill."""
-    key = FleetKey(secrets.token_bytes(SECRET_BYTES))
+def keep_key(path: Path, key: FleetKey) -> FleetKey:
+    """Put a key into a file only its owner may read; whole or not there, also after a kill.
+
+    Returns it. DiskError.
+    """
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

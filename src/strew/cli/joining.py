@@ -1,25 +1,49 @@
 """What to type on another machine: the commands that a first process prints."""
 
-from strew.agent.gossiping import own_host
-from strew.agent.settings import NODE_PORT
+import os
+import shlex
+
+from strew.agent.config import default_data_folder
+from strew.agent.gossiping import EVERY_CARD, own_host
+from strew.agent.settings import NODE_PORT, Settings
 from strew.cli.fleetkey import is_loopback
 from strew.content.reference import Address
 from strew.fleet import FleetKey
 
 NODES_LISTEN = f"0.0.0.0:{NODE_PORT}"
 
+_FOLLOWING = "--follow '*' --into DIR"
+
 
 def join_command(key: FleetKey, address: Address) -> str:
     """How a machine joins through the process at `address`; with the fleet's secret in it."""
-    # a node that listens on loopback only can fetch from others and give them nothing
-    listen = "" if is_loopback(address) else f" --listen {NODES_LISTEN}"
+    return f"{_secret(key)} strew node --join {reachable(address)}{_listen(address)} {_FOLLOWING}"
+
+
+def join_by_token_command(token: str, address: Address) -> str:
+    """The same with a token that is used up by it, in place of the secret."""
     reached = reachable(address)
-    return f"{_secret(key)} strew node --join {reached}{listen} --follow '*' --into DIR"
+    return f"STREW_JOIN_TOKEN={token} strew node --join {reached}{_listen(address)} {_FOLLOWING}"
 
 
 def push_command(key: FleetKey, address: Address) -> str:
     """How to publish there; with the fleet's secret in it."""
     return f"{_secret(key)} strew push PATH NAME:TAG --at {reachable(address)}"
+
+
+def token_command(settings: Settings, address: Address) -> str:
+    """How to make a join token on this machine, for the process of these settings."""
+    every = address.host in EVERY_CARD
+    at = Address("::1" if ":" in address.host else "127.0.0.1", address.port) if every else address
+    usual = default_data_folder(os.environ, "serve")
+    found = is_loopback(at) and settings.data_folder == usual
+    data = "" if found else f" --data {shlex.quote(str(settings.data_folder.absolute()))}"
+    return f"strew token new --role join --at {at}{data}"
+
+
+def _listen(address: Address) -> str:
+    # a node that listens on loopback only can fetch from others and give them nothing
+    return "" if is_loopback(address) else f" --listen {NODES_LISTEN}"
 
 
 def _secret(key: FleetKey) -> str:

@@ -56,6 +56,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     ),
     "Set up": (
         Command("doctor", "doctor", "can this machine take part?"),
+        Command("token", "token", "who may publish, look and join: make, list and revoke tokens"),
         Command("config", "config", "settings, and where each value comes from"),
         Command("completion", "completion", "completion for bash, zsh and fish"),
     ),

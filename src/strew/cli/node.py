@@ -4,9 +4,10 @@ import asyncio
 import signal
 
 from strew.agent.agent import Agent
-from strew.agent.process import open_agent, peer_id_in
+from strew.agent.process import open_agent, open_guard, peer_id_in
 from strew.agent.settings import Settings
 from strew.agent.supervision import supervised
+from strew.cli.admission import joining_key
 from strew.cli.call import command_app
 from strew.cli.ending import EXIT_BY_SIGNAL, signalled
 from strew.cli.flags import (
@@ -18,7 +19,7 @@ from strew.cli.flags import (
     StoreFlags,
     configuration,
 )
-from strew.cli.fleetkey import fleet_key, is_loopback, serving_key
+from strew.cli.fleetkey import is_loopback, serving_key
 from strew.cli.joining import join_command, push_command
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
@@ -51,21 +52,26 @@ async def node(
     found = configuration("node", file, rates, member, follow, store, agent_flags)
     configure_logs(found)
     settings = found.settings
-    key = fleet_key(settings, settings.join[0]) if settings.join else serving_key(settings)
     _prepare(settings, out)
     disk = await asyncio.to_thread(DiskStore, settings.data_folder)
     try:
+        # now that the folder is ours and can be written: a join token is used up by this
+        key = await joining_key(found) if settings.join else serving_key(settings)
         transfers = Transfers(out)
-        async with open_agent(
-            settings,
-            disk,
-            key,
-            peer=peer_id_in(settings.data_folder),
-            trackers=settings.join,
-            seeds=settings.join,
-            into=settings.into.absolute(),
-            on_transfer=transfers.begun,
-        ) as agent:
+        async with (
+            open_guard(settings) as guard,
+            open_agent(
+                settings,
+                disk,
+                key,
+                peer=peer_id_in(settings.data_folder),
+                trackers=settings.join,
+                seeds=settings.join,
+                into=settings.into.absolute(),
+                guard=guard,
+                on_transfer=transfers.begun,
+            ) as agent,
+        ):
             address = Address(*agent.address)
             name = agent.identity.node
             out.event("listening", host=address.host, port=address.port, node=name)

@@ -11,7 +11,15 @@ from strew.agent.quantity import format_duration, format_size
 from strew.cli.call import command_app
 from strew.cli.connection import connected, deadline
 from strew.cli.ending import interruptible
-from strew.cli.flags import ClientFlags, ConfigFlags, RateFlags, Text, configuration, flag
+from strew.cli.flags import (
+    ClientFlags,
+    ConfigFlags,
+    PublishFlags,
+    RateFlags,
+    Text,
+    configuration,
+    flag,
+)
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
 from strew.cli.uploading import ingested, publish, upload
@@ -46,12 +54,13 @@ async def push(
     ] = False,
     within: Annotated[Text, flag("--deadline", "Give up after this long, such as 10m.")] = None,
     client: ClientFlags = ClientFlags(),
+    publisher: PublishFlags = PublishFlags(),
     rates: RateFlags = RateFlags(),
     file: ConfigFlags = ConfigFlags(),
     out: Output = Output(),
 ) -> int:
     """Publish a path, or name what is stored already, then at once."""
-    found = configuration("client", file, client, rates)
+    found = configuration("client", file, client, publisher, rates)
     configure_logs(found, quiet=True)
     is_id = source.lower().startswith(ARTIFACT_ID_PREFIX)
     published_as = _name_for(source, name, is_id=is_id)

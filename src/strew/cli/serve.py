@@ -5,14 +5,14 @@ import shlex
 
 import msgspec
 
-from strew.agent.process import open_agent, open_tracker, peer_id_in
+from strew.agent.process import open_agent, open_guard, open_tracker, peer_id_in
 from strew.agent.settings import Settings
 from strew.agent.supervision import supervised
 from strew.cli.call import command_app
 from strew.cli.ending import EXIT_BY_SIGNAL, signalled
 from strew.cli.flags import ConfigFlags, RateFlags, ServeFlags, StoreFlags, configuration
 from strew.cli.fleetkey import is_loopback, serving_key
-from strew.cli.joining import join_command, push_command
+from strew.cli.joining import join_command, push_command, token_command
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
 from strew.cli.transfers import Transfers
@@ -47,13 +47,15 @@ async def serve(
         key = serving_key(settings)
         transfers = Transfers(out)
         async with (
-            open_tracker(folder, key) as tracker,
+            open_guard(settings) as guard,
+            open_tracker(folder, key, guard) as tracker,
             open_agent(
                 settings,
                 disk,
                 key,
                 peer=peer_id_in(folder),
                 tracker=tracker,
+                guard=guard,
                 seeds=(),
                 on_transfer=transfers.begun,
             ) as agent,
@@ -81,6 +83,8 @@ def _tell(settings: Settings, key: FleetKey, address: Address, node: str, out: O
     out.line(f"    {join}")
     out.line("  to publish:")
     out.line(f"    {publish}")
+    out.line("  to let a machine in without showing it that key, here:")
+    out.line(f"    {token_command(settings, address)}")
     out.line()
     if is_loopback(address):
         out.note("only this machine can join; --listen 0.0.0.0:7300 lets others")

@@ -66,13 +66,22 @@ class FeedEvent(msgspec.Struct, frozen=True):
 
 
 class TrackerClient:
-    """Speaks to one tracker at `address`. The session is the caller's, who must close it."""
+    """Speaks to one tracker at `address`. The session is the caller's, who must close it.
 
-    def __init__(self, session: aiohttp.ClientSession, address: Address, key: FleetKey) -> None:
+    With a `token` it publishes as that token's holder; without a `key` it does all as such.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        address: Address,
+        key: FleetKey | None,
+        token: str = "",
+    ) -> None:
         self._session = session
         self._base = f"http://{address}"
-        self._node: dict[str, str] = {hdrs.AUTHORIZATION: f"Bearer {key.node_token()}"}
-        self._publisher: dict[str, str] = {hdrs.AUTHORIZATION: f"Bearer {key.publish_token()}"}
+        self._node = _bearer(key.node_token() if key is not None else token)
+        self._publisher = _bearer(token or (key.publish_token() if key is not None else ""))
         self.address = address
 
     async def announce(self, announce: Announce) -> Handout:
@@ -251,6 +260,10 @@ class TrackerClient:
                 )
             pieces.append(piece)
         return b"".join(pieces)
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {hdrs.AUTHORIZATION: f"Bearer {token}"} if token else {}
 
 
 async def _events_in(stream: aiohttp.StreamReader) -> AsyncGenerator[FeedEvent, None]:

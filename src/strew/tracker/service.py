@@ -40,19 +40,7 @@ from strew.fleet import FleetKey
 from strew.messages import PeerId
 from strew.publication import Publication
 from strew.tracker.feed import KINDS, Feed
-from strew.tracker.gate import (
-    NODE,
-    OPEN,
-    PUBLISH,
-    READ,
-    Gate,
-    HostRule,
-    RequestMetrics,
-    Route,
-    body_of,
-    host_rule,
-    reference_of,
-)
+from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
 from strew.tracker.problem import refusal_of_decision
 from strew.tracker.reports import (
     ArtifactReport,
@@ -114,7 +102,7 @@ class Tracker:
         clock: Callable[[], float],
         dice: random.Random,
         *,
-        admits_host: HostRule | None = None,
+        guard: Guard | None = None,
         metrics: CollectorRegistry | None = None,
     ) -> None:
         self._state = state
@@ -128,7 +116,7 @@ class Tracker:
         """Asked for what this tracker does not know. Nothing of it is taken into the state: names
         of two trackers would overtake each other for ever."""
         self.metrics = metrics if metrics is not None else CollectorRegistry()
-        self.gate = Gate(key, RequestMetrics(self.metrics), admits_host or host_rule())
+        self.gate = Gate(key, RequestMetrics(self.metrics), guard)
         nodes = Gauge("strew_tracker_nodes", "Nodes whose lease runs", registry=self.metrics)
         nodes.set_function(state.node_count)
         streams = Gauge("strew_tracker_event_streams", "Open event streams", registry=self.metrics)
@@ -140,39 +128,28 @@ class Tracker:
 
     # --- mounting ---
 
-    def table(self) -> list[Route]:
-        """The routes of the API with their roles."""
-        v1 = "/api/v1"
-        return [
-            Route("POST", f"{v1}/announce", "announce", NODE, self._announce),
-            Route("GET", f"{v1}/artifacts", "artifacts", READ, self._artifacts),
-            Route("GET", f"{v1}/artifacts/{{id}}", "artifact", READ, self._artifact),
-            Route("GET", f"{v1}/artifacts/{{id}}/manifest", "manifest", READ, self._manifest),
-            Route("PUT", f"{v1}/artifacts/{{id}}/manifest", "upload", PUBLISH, self._put_manifest),
-            Route("GET", f"{v1}/names", "names", READ, self._names),
-            Route("GET", f"{v1}/names/{{name:.+}}/{{tag}}", "resolve", READ, self._resolve),
-            Route("PUT", f"{v1}/names/{{name:.+}}/{{tag}}", "publish", PUBLISH, self._publish),
-            Route("GET", f"{v1}/swarms/{{id}}", "swarm", READ, self._swarm),
-            Route("GET", f"{v1}/nodes", "nodes", READ, self._nodes),
-            Route("GET", f"{v1}/events", "events", READ, self._events, held=True),
-        ]
+    def handlers(self) -> dict[str, Handler]:
+        """What the API does, by op of strew.access.routes."""
+        return {
+            "announce": self._announce,
+            "artifacts": self._artifacts,
+            "artifact": self._artifact,
+            "manifest": self._manifest,
+            "upload": self._put_manifest,
+            "names": self._names,
+            "resolve": self._resolve,
+            "publish": self._publish,
+            "swarm": self._swarm,
+            "nodes": self._nodes,
+            "events": self._events,
+        }
 
-    def probe_table(self) -> list[Route]:
+    def probes(self) -> dict[str, Handler]:
         """Health and metrics, for an application that has none of its own."""
-        return [
-            Route("GET", "/healthz", "healthz", OPEN, self._healthz),
-            Route("GET", "/readyz", "readyz", OPEN, self._readyz),
-            Route("GET", "/metrics", "metrics", READ, self._metrics),
-        ]
+        return {"healthz": self._healthz, "readyz": self._readyz, "metrics": self._metrics}
 
-    def routes(self, *, probes: bool = False) -> list[web.RouteDef]:
-        """The guarded routes for an application's router."""
-        rows = self.table() + (self.probe_table() if probes else [])
-        return [web.route(row.method, row.path, self.gate.guarded(row)) for row in rows]
-
-    def mount(self, app: web.Application, *, probes: bool = False) -> None:
-        """Serve as a part of `app`, for as long as it runs."""
-        app.add_routes(self.routes(probes=probes))
+    def mount(self, app: web.Application) -> None:
+        """Live as long as `app` runs; its routes are the caller's to add."""
         app.cleanup_ctx.append(self.running)
         # aiohttp waits for open answers before it cleans up: streams must end before that.
         app.on_shutdown.append(self._end_streams)
@@ -257,10 +234,13 @@ class Tracker:
             raise ConnectionResetError("the asker has gone")
         source = transport.get_extra_info("peername") or ("",)
         reached = transport.get_extra_info("sockname") or ("",)
+        is_new = self._state.node(announce.node) is None
         reply = self._decide(AnnounceReceived(announce, source[0], reached[0])).reply
         if isinstance(reply, Refused):
             raise refusal_of_decision(reply)
         assert isinstance(reply, Handout)
+        if is_new and not announce.leaving:
+            self.gate.note(request, "member", node=announce.node)
         return _json_bytes(encode(reply))
 
     async def _artifacts(self, _request: web.Request) -> web.Response:
@@ -331,6 +311,7 @@ class Tracker:
             raise refusal_of_decision(decision.reply)
         assert isinstance(decision.reply, Publication)
         if decision.writes:
+            self.gate.note(request, "publish", reference=reference, artifact=asked.artifact)
             self._tell_publication(decision.reply)
         return _json(decision.reply)
 
@@ -405,7 +386,8 @@ class Tracker:
 def application(tracker: Tracker) -> web.Application:
     """A tracker and nothing else."""
     app = web.Application(middlewares=[tracker.gate.strangers])
-    tracker.mount(app, probes=True)
+    app.add_routes(tracker.gate.routes(tracker.handlers() | tracker.probes()))
+    tracker.mount(app)
     return app
 
 

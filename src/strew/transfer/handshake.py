@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from strew.access.wire import begins_link
 from strew.codec import (
     HANDSHAKE_FRAME_BYTES_MAX,
     PREFACE,
@@ -77,6 +78,8 @@ class Handshake:
         return out
 
     def _step(self, kind: int, body: bytes) -> bytes:
+        if not begins_link(kind):
+            raise ProtocolError(f"frame of type {kind} before the handshake ended")
         if kind == TYPE_HELLO and self.peer is None:
             self.peer = decode_hello(body)
             self._theirs = body
@@ -100,7 +103,7 @@ class Handshake:
             if self._dialled:
                 return frame(TYPE_PROOF, self._key.proof(_DIALLER, self._mine, self._theirs))
             return b""
-        raise ProtocolError(f"frame of type {kind} before the handshake ended")
+        raise ProtocolError(f"frame of type {kind} out of its turn in the handshake")
 
     def _check(self, peer: Hello) -> None:
         if peer.version != PROTOCOL_VERSION:

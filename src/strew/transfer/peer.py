@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from strew.access.wire import on_link
 from strew.codec import CONTROL_FRAME_BYTES_MAX, ChunkHeader, FrameReader, Hello, decode, encode
 from strew.errors import ProtocolError
 from strew.messages import PeerId, Wire
@@ -74,7 +75,7 @@ class ControlConnection(asyncio.Protocol):
         try:
             for kind, body in self._reader.feed(data):
                 message = decode(kind, body)
-                if message is not None and not self._link.closed:
+                if message is not None and on_link(message) and not self._link.closed:
                     self._link.owner.message_came(self._link, message)
         except ProtocolError as error:
             self._link.lose(error.message)

@@ -27,21 +27,14 @@ from strew.transfer.handshake import Handshake
 from strew.transfer.limits import RECEIVE_QUEUE_LIMITED_BYTES, TokenBucket
 from strew.transfer.peer import ControlEncoder, LinkOwner, PeerLink
 from strew.transfer.receiving import BufferPool
+from strew.transfer.reception import Reception
+from strew.transfer.web import WebConnection
 
 DIAL_S = 5.0
 """A connection not up by then is given up; a lost SYN alone would take the kernel over a minute."""
 
 HANDSHAKE_S = 10.0
 """A stranger that says nothing for so long is disconnected."""
-
-INBOUND_MAX = 1024
-"""Connections accepted at once: 512 peers of two each."""
-
-INBOUND_TRACKER_MAX = 65_536
-"""The same where a tracker listens: each of 20,000 nodes holds an event stream and announces."""
-
-INBOUND_LOOK_MIN = 64
-"""Ended connections are forgotten each time their number may have doubled, not before so many."""
 
 BACKLOG = 512
 
@@ -104,6 +97,13 @@ class Greeting(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(UnavailableError("peer closed the connection before it proved itself"))
 
+    @property
+    def host(self) -> str:
+        """The other side's address; empty before there is one."""
+        if self._transport is None:
+            return ""
+        return str((self._transport.get_extra_info("peername") or ("",))[0])
+
     def _fail(self, error: StrewError) -> None:
         failed, self._failed = self._failed, None
         self._stop_timer()
@@ -129,7 +129,7 @@ class Sniffer(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        if not self._port.admit(transport):
+        if not self._port.reception.admit(transport):
             transport.abort()
             return
         loop = asyncio.get_running_loop()
@@ -169,23 +169,26 @@ class Port:
         self._encoder = ControlEncoder()
         self._http: HttpFactory | None = None
         self._server: asyncio.Server | None = None
-        self._inbound: list[asyncio.Transport] = []
-        self._inbound_max = INBOUND_MAX
-        self._inbound_look = 0
+        self.reception = Reception()
         self._halves: dict[tuple[str, str], tuple[Hello, asyncio.Transport, bytes]] = {}
         self._dials: dict[str, asyncio.Future[PeerLink]] = {}
         self.links: dict[PeerId, PeerLink] = {}
         self.port = 0
+        self.on_unproved: Callable[[str, StrewError], None] | None = None
+        """Told of each connection that said who it is and did not prove the fleet key (one of
+        another fleet leaves by itself, as it sees first that keys differ), with its address."""
 
     async def listen(
-        self, host: str, port: int, http: HttpFactory, *, inbound_max: int = INBOUND_MAX
+        self, host: str, port: int, http: HttpFactory, *, reception: Reception | None = None
     ) -> None:
-        """Accept on host:port (0 takes a free one, found in `port` afterwards).
+        """Accept on host:port (0 takes a free one, found in `port` afterwards), whom `reception`
+        admits.
 
         Raises ConfigurationError if the address cannot be had.
         """
         self._http = http
-        self._inbound_max = inbound_max
+        if reception is not None:
+            self.reception = reception
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
@@ -201,23 +204,18 @@ class Port:
             for sock in self._server.sockets:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_QUEUE_LIMITED_BYTES)
 
-    def admit(self, transport: asyncio.Transport) -> bool:
-        """Count an accepted connection; False if there are too many."""
-        if len(self._inbound) >= self._inbound_look:
-            self._inbound = [t for t in self._inbound if not t.is_closing()]
-            if len(self._inbound) >= self._inbound_max:
-                return False
-            twice = max(2 * len(self._inbound), INBOUND_LOOK_MIN)
-            self._inbound_look = min(twice, self._inbound_max)
-        self._inbound.append(transport)
-        return True
-
     def protocol_for(self, peer_wire: bool) -> asyncio.Protocol:
         if not peer_wire:
             assert self._http is not None
-            return self._http()
+            return WebConnection(self._http())
         handshake = Handshake(self._key, self._hello("", "control", b""), self._answer)
-        return Greeting(handshake, False, self._established, lambda error: None)
+
+        def failed(error: StrewError) -> None:
+            if handshake.peer is not None and self.on_unproved is not None:
+                self.on_unproved(greeting.host, error)
+
+        greeting = Greeting(handshake, False, self._established, failed)
+        return greeting
 
     def _hello(self, session: str, channel: str, nonce: bytes) -> Hello:
         me = self._identity
@@ -301,6 +299,8 @@ class Port:
             link = self.links[link.peer]
         else:
             self.links[link.peer] = link
+            for end, _ in ends.values():
+                self.reception.proved(end)
             link.attach(ends["control"], ends["data"], self._pool, self._up, self._down)
         if future is not None and not future.done():
             future.set_result(link)
@@ -336,6 +336,4 @@ class Port:
         for _, transport, _ in self._halves.values():
             transport.abort()
         self._halves.clear()
-        for transport in self._inbound:
-            transport.abort()
-        self._inbound.clear()
+        self.reception.clear()

@@ -1,0 +1,1 @@
+"""Who may do what: the tables of routes and wire messages, tokens, joining, and budgets."""
