@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
+from strew.agent.ranges import part_asked_for
 from strew.content.digest import ArtifactId, parse_artifact_id
 from strew.content.manifest import Manifest
 from strew.errors import NotFoundError
@@ -82,16 +83,13 @@ class Files:
         condition = request.headers.get(hdrs.IF_RANGE)
         if hdrs.RANGE not in request.headers or (condition is not None and condition != etag):
             return 0, size_bytes
-        try:
-            wanted = request.http_range
-        except ValueError:
-            wanted = None
-        if wanted is not None:
-            first, end, _ = wanted.indices(size_bytes)
-            if first < end:
-                response.set_status(206)
-                response.headers[hdrs.CONTENT_RANGE] = f"bytes {first}-{end - 1}/{size_bytes}"
-                return first, end
+        part = part_asked_for(request.headers[hdrs.RANGE], size_bytes)
+        if part is None:
+            return 0, size_bytes
+        if not part.empty:
+            response.set_status(206)
+            response.headers[hdrs.CONTENT_RANGE] = f"bytes {part.first}-{part.end - 1}/{size_bytes}"
+            return part
         response.set_status(416)
         response.headers[hdrs.CONTENT_RANGE] = f"bytes */{size_bytes}"
         return 0, 0
