@@ -63,7 +63,7 @@ class Source:
 @asynccontextmanager
 async def ingested(path: Path, out: Output) -> AsyncIterator[Source]:
     """Cut and hash a file or folder. UsageError, InputChangedError, NotFoundError, DiskError."""
-    with tempfile.TemporaryDirectory(prefix="strew-push-") as folder:
+    with _folder_for_a_while() as folder:
         store = DiskStore(Path(folder))
         progress = out.progress()
         try:
@@ -76,6 +76,18 @@ async def ingested(path: Path, out: Output) -> AsyncIterator[Source]:
         finally:
             progress.close()
             await asyncio.to_thread(store.close)
+
+
+def _folder_for_a_while() -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder. DiskError if there is none to be had."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="strew-push-")
+    except OSError as error:
+        rule = error.strerror or "no folder to make it in"
+        raise DiskError(
+            f"cannot make a temporary folder: {rule}",
+            hint="name one that can be written in the variable TMPDIR",
+        ) from None
 
 
 async def upload(settings: Settings, client: NodeClient, source: Source, out: Output) -> int:
