@@ -17,6 +17,9 @@ from tests.machines import Fleet, Machine
 PATIENCE_S = 10.0
 """For one answer. Longer than any that is given at once on a busy machine."""
 
+LAST_BYTES = 1000
+"""Of the published file, looked at after each test."""
+
 UNANSWERED_S = 0.5
 """What is not answered so soon waits for more."""
 
@@ -111,14 +114,16 @@ class Daemons:
             told = running.errors[self._read[at] :]
             self._read[at] += len(told)
             assert "Traceback" not in told, told
-            assert self.ask(at, "GET", "/readyz", role="").status == 200
+            served = self.ask(at, "GET", self.files, Range=f"bytes=-{LAST_BYTES}")
+            assert (served.status, served.body) == (206, self.content[-LAST_BYTES:])
+        assert self.fleet.api.json("names") == self.names
+
+    def intact(self) -> None:
+        """Fail unless every byte is where it was, and a publication still reaches the node."""
+        for at in self.ports:
             served = self.ask(at, "GET", self.files)
             assert (served.status, served.body) == (200, self.content)
-        assert self.fleet.api.json("names") == self.names
         assert (self.node.into / self.file.name).read_bytes() == self.content
-
-    def publish_another(self) -> None:
-        """Fail unless a publication still reaches the node."""
         folder = self.fleet.folder / "after"
         folder.mkdir()
         made = make_file(folder / "after.bin", seed=2)
@@ -140,7 +145,7 @@ def running_daemons(folder: Path, *flags: str) -> Iterator[Daemons]:
         daemons = Daemons(fleet, node, manifest, file)
         yield daemons
         daemons.unharmed()
-        daemons.publish_another()
+        daemons.intact()
 
 
 def make_file(path: Path, *, seed: int) -> Path:

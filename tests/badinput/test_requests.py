@@ -90,7 +90,7 @@ GARBAGE = {
 @at_both
 @pytest.mark.parametrize("name", GARBAGE)
 def test_what_is_no_request_is_refused_or_cut_off(daemons: Daemons, at: str, name: str) -> None:
-    closed_or(daemons.say(at, GARBAGE[name]), 400, 404, 405, 421, 505)
+    closed_or(daemons.say(at, GARBAGE[name]), 400, 404, 405, 421, 431, 505)
 
 
 @at_both
