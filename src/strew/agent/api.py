@@ -13,17 +13,20 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from strew.access.routes import route_of
 from strew.agent.agent import Agent
 from strew.agent.client import HELD
 from strew.agent.directory import Directory
 from strew.agent.files import Files
+from strew.agent.openapi import document
+from strew.agent.requests import FetchRequest
 from strew.agent.transfer import Transfer
 from strew.announce.address import is_dialable
 from strew.announce.protocol import decoded
@@ -32,7 +35,6 @@ from strew.content.digest import ArtifactId, parse_artifact_id
 from strew.content.manifest import MANIFEST_BYTES_MAX, Manifest
 from strew.errors import NotFoundError, UsageError
 from strew.gossip.protocol import EXCHANGE_BYTES_MAX
-from strew.publication import ArtifactText, HostText, Port
 from strew.tracker.admission import Admission
 from strew.tracker.clientfaults import client_faults
 from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
@@ -44,25 +46,8 @@ REQUEST_BYTES_MAX = 64 << 10
 """Largest control request: a fetch with its list of sources."""
 
 
-SOURCES_MAX = 64
-"""Nodes that a fetch may be told to ask; more are what a tracker is for."""
-
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _publish_decoder = msgspec.json.Decoder(PublishRequest)
-
-
-class FetchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Ask a node to fetch an artifact into its own folder (never to a path named here).
-
-    `sources` are addresses to ask, IP literals, never names; with `only_sources` nobody else is.
-    """
-
-    artifact: ArtifactText
-    sources: Annotated[tuple[tuple[HostText, Port], ...], msgspec.Meta(max_length=SOURCES_MAX)] = ()
-    only_sources: bool = False
-    install: bool = True
-
-
 _fetch_decoder = msgspec.json.Decoder(FetchRequest)
 
 
@@ -87,6 +72,7 @@ class NodeApi:
             metrics = RequestMetrics(agent.metrics.registry)
             self._gate = Gate(agent.key, metrics, guard)
         self._files = Files(agent)
+        self._document = b""
 
     def handlers(self) -> dict[str, Handler]:
         """What a node does, by op of strew.access.routes."""
@@ -94,6 +80,7 @@ class NodeApi:
             "healthz": self._healthz,
             "readyz": self._readyz,
             "metrics": self._metrics,
+            "openapi": self._openapi,
             "node": self._node,
             "artifacts": self._artifacts,
             "artifact": self._artifact,
@@ -126,6 +113,7 @@ class NodeApi:
         if self._tracker is not None:
             handlers |= self._tracker.handlers()
             self._tracker.mount(app)
+        self._document = msgspec.json.encode(document(map(route_of, handlers)))
         app.add_routes(self._gate.routes(handlers))
         return app
 
@@ -143,6 +131,9 @@ class NodeApi:
         if self._tracker is not None:
             body += generate_latest(self._tracker.metrics)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _openapi(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._document, content_type="application/json")
 
     # --- what is known ---------------------------------------------------------------------------
 

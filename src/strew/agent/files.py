@@ -17,7 +17,8 @@ from aiohttp import hdrs, web
 from strew.agent.ranges import part_asked_for
 from strew.content.digest import ArtifactId, parse_artifact_id
 from strew.content.manifest import Manifest
-from strew.errors import NotFoundError
+from strew.errors import NotFoundError, UnavailableError
+from strew.tracker.problem import Refusal
 from strew.transfer.limits import TokenBucket
 
 if TYPE_CHECKING:
@@ -61,13 +62,13 @@ class Files:
         first, end = self._range(request, response, etag, size_bytes)
         start = manifest.file_offset(number)
         if not self._here(artifact, manifest, start + first, end - first):
-            response = web.Response(
-                status=503,
-                headers={hdrs.RETRY_AFTER: str(RETRY_AFTER_S)},
-                text="this part is not here yet\n",
+            raise Refusal(
+                503,
+                UnavailableError.code,
+                "this part of the file is not here yet",
+                "wait as Retry-After says",
+                {hdrs.RETRY_AFTER: str(RETRY_AFTER_S)},
             )
-            await response.prepare(request)
-            return response
         response.content_length = end - first
         if response.status == 416:
             response.content_length = 0
