@@ -1,12 +1,14 @@
 """`python -m fuzz [TARGET ...] [--seconds N] [--keep]`: fuzz each target for a while with atheris.
 
 Each target runs in a process of its own, over its kept corpus (fuzz/corpus) and the seeds. What is
-new and interesting goes to build/fuzz, and with --keep, made small again, into the corpus. An input
-that breaks a target is written to build/fuzz as well, named at the end, and the exit code is 1;
-put it into the corpus with the mend, where `make test` runs it for ever after.
+new and interesting goes to build/fuzz, and with --keep some of it into the corpus. An input that
+breaks a target is written to build/fuzz as well, named at the end, and the exit code is 1; put it
+into the corpus with the mend, under a name that says what it is: `make test` runs it from then on.
 """
 
 import argparse
+import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +27,7 @@ KEPT_BYTES_MAX = 1024
 """Longest input that is kept: the corpus is part of the repository."""
 
 KEPT_MAX = 24
-"""Inputs kept of each target, the shortest: the rest is found again in seconds."""
+"""Inputs kept of each target: more are found again in seconds."""
 
 
 def main() -> int:
@@ -59,7 +61,8 @@ def _fuzzed(name: str, seconds: int) -> bool:
     for number, seed in enumerate(seeds()[name]):
         (work / f"seed-{number}").write_bytes(seed)
     limits = (f"-max_total_time={seconds}", f"-artifact_prefix={WORK}/{name}-")
-    ended = _run(name, *limits, str(work), str(CORPUS / name))
+    words = (sys.executable, "-m", "fuzz.inside", name, *limits, str(work), str(CORPUS / name))
+    ended = subprocess.run(words, capture_output=True, text=True, check=False, cwd=HERE.parent)
     told = ended.stderr.splitlines()
     runs = next((line for line in told if line.startswith("Done ")), "did not end")
     print(f"{name}: {runs}", flush=True)
@@ -68,19 +71,26 @@ def _fuzzed(name: str, seconds: int) -> bool:
     return ended.returncode == 0
 
 
-def _run(name: str, *flags: str) -> subprocess.CompletedProcess[str]:
-    words = (sys.executable, "-m", "fuzz.inside", name, *flags)
-    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=HERE.parent)
-
-
 def _keep(name: str) -> None:
-    """Put the smallest set of inputs that reaches as much into the corpus."""
-    merged = _run(name, "-merge=1", str(CORPUS / name), str(WORK / name))
-    if merged.returncode != 0:
-        print(f"{name}: not merged:", *merged.stderr.splitlines()[-5:], sep="\n")
-    for number, path in enumerate(sorted(kept(name), key=lambda path: path.stat().st_size)):
-        if number >= KEPT_MAX or path.stat().st_size > KEPT_BYTES_MAX:
-            path.unlink()
+    """Fill the corpus with some of what reached new places, of all lengths; what was put there by
+    hand, under a name of its own, stays."""
+    found = [path for path in (WORK / name).iterdir() if _is_found(path)]
+    small = sorted((path for path in found if path.stat().st_size <= KEPT_BYTES_MAX), key=_length)
+    for path in filter(_is_found, kept(name)):
+        path.unlink()
+    room = KEPT_MAX - len(kept(name))
+    step = max(1, -(-len(small) // room))
+    for path in small[::step][:room]:
+        shutil.copyfile(path, CORPUS / name / path.name)
+
+
+def _is_found(path: Path) -> bool:
+    """Whether it has a name as the fuzzer gives it: the SHA-1 of what is in it."""
+    return path.name == hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _length(path: Path) -> tuple[int, str]:
+    return path.stat().st_size, path.name
 
 
 if __name__ == "__main__":
