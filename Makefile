@@ -3,6 +3,7 @@
 #   make lab          real processes over shaped links, rivals beside them (Debian, root)
 #   make test         format, lint, strict types, layering, tests: the one test command
 #   make test-faults  only the tests that break real processes, sockets or disks
+#   make fuzz         every reader of bytes from outside under a fuzzer, FUZZ_SECONDS=60 each
 #   make bench        the numbers of docs/BENCHMARKS.md
 #   make compiled     the cores as extension modules in build/compiled, for large simulations
 #   make fmt          formats and fixes what can be fixed
@@ -21,6 +22,8 @@ DEMO_ARGS ?= --size 32M --rate 25M
 LAB_ARGS ?= --contender all --repeat 3
 BENCH_ARGS ?=
 TEST_ARGS ?=
+FUZZ_SECONDS ?= 60
+FUZZ_ARGS ?=
 
 # A name on PATH is not yet an interpreter (version managers leave shims that only print an
 # error), and Debian ships Python without ensurepip: the first that really can is taken.
@@ -37,10 +40,10 @@ LAB_PACKAGES := iproute2 iperf3 curl aria2 nginx-light netcat-openbsd
 LAB_TOOLS := ip iperf3 curl aria2c nginx nc
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
-.PHONY: help demo lab lab-tools test test-faults bench compiled fmt clean
+.PHONY: help demo lab lab-tools test test-faults fuzz bench compiled fmt clean
 
 help:
-	@sed -n '2,9s/^# *//p' Makefile
+	@sed -n '2,10s/^# *//p' Makefile
 
 # The virtual environment is made anew whenever what it is made from changes, so that nothing of
 # an older set of versions is left in it.
@@ -94,6 +97,10 @@ test: $(VENV)/.dev-stamp
 
 test-faults: $(VENV)/.dev-stamp
 	$(BIN)/pytest -q -m faults $(TEST_ARGS)
+
+# The fuzzer has ready-made packages for x86_64 only.
+fuzz: $(VENV)/.dev-stamp
+	@$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 bench: $(VENV)/.dev-stamp
 	@$(BIN)/python -m bench $(BENCH_ARGS)

@@ -134,7 +134,7 @@ def decode(kind: int, body: bytes | memoryview) -> Wire | None:
         return None
     try:
         return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         name = _TYPES[kind].__name__
         raise ProtocolError(f"{name} message from a peer cannot be read: {error}") from None
 
@@ -148,7 +148,7 @@ def decode_hello(body: bytes) -> Hello:
     """Raises ProtocolError if the body is no HELLO or breaks a limit."""
     try:
         hello = _HELLO.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"HELLO from a peer cannot be read: {error}") from None
     hexadecimal = all(c in "0123456789abcdef" for c in hello.node + hello.epoch + hello.session)
     if len(hello.node) != 32 or not hexadecimal or len(hello.session) > 32 or len(hello.epoch) > 32:

@@ -84,6 +84,17 @@ async def test_another_manifest_than_asked_for_is_refused() -> None:
         )
 
 
+async def test_an_answer_about_another_name_is_refused() -> None:
+    body = (
+        b'{"reference":"other:1","artifact":"%s","version":1,"size_bytes":1,"chunk_count":1,'
+        b'"published_s":1.0,"name":"x"}' % artifact_id("app").encode()
+    )
+    with pytest.raises(ProtocolError, match="other:1"):
+        await asked(
+            always(body=body, content_type=JSON), lambda client: client.resolve(Name("app", "1"))
+        )
+
+
 async def test_undialable_peers_and_oneself_are_left_out() -> None:
     told = announce(1)
     peers = ",".join(
@@ -142,4 +153,16 @@ async def test_an_endless_event_is_refused() -> None:
         return response
 
     with pytest.raises(ProtocolError, match="event"):
+        await asked(answer, lambda client: anext(client.events()))
+
+
+async def test_a_line_without_end_is_refused() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_type = "text/event-stream"
+        await response.prepare(request)
+        await response.write(b"data: " + b"x" * (1 << 20))
+        return response
+
+    with pytest.raises(ProtocolError):
         await asked(answer, lambda client: anext(client.events()))

@@ -60,6 +60,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/healthz", "healthz", Pass.OPEN),
     Route("GET", "/readyz", "readyz", Pass.OPEN),
     Route("GET", "/metrics", "metrics", READ),
+    Route("GET", f"{_V1}/openapi.json", "openapi", READ),
     # what is known
     Route("GET", f"{_V1}/artifacts", "artifacts", READ),
     Route("GET", f"{_V1}/artifacts/{{id}}", "artifact", READ),

@@ -9,6 +9,7 @@ tracker's handlers take the place of those here; what gossip says is then found 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,11 +20,15 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from strew.access.routes import route_of
 from strew.agent.agent import Agent
 from strew.agent.client import HELD
 from strew.agent.directory import Directory
 from strew.agent.files import Files
+from strew.agent.openapi import document
+from strew.agent.requests import FetchRequest
 from strew.agent.transfer import Transfer
+from strew.announce.address import is_dialable
 from strew.announce.protocol import decoded
 from strew.announce.reference import follows
 from strew.content.digest import ArtifactId, parse_artifact_id
@@ -31,6 +36,7 @@ from strew.content.manifest import MANIFEST_BYTES_MAX, Manifest
 from strew.errors import NotFoundError, UsageError
 from strew.gossip.protocol import EXCHANGE_BYTES_MAX
 from strew.tracker.admission import Admission
+from strew.tracker.clientfaults import client_faults
 from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
 from strew.tracker.reports import PublishRequest
 from strew.tracker.service import Tracker
@@ -40,19 +46,9 @@ REQUEST_BYTES_MAX = 64 << 10
 """Largest control request: a fetch with its list of sources."""
 
 
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _publish_decoder = msgspec.json.Decoder(PublishRequest)
-
-
-class FetchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Ask a node to fetch an artifact into its own folder (never to a path named here).
-
-    `sources` are HOST:PORT pairs to ask; with `only_sources` nobody else is.
-    """
-
-    artifact: str
-    sources: tuple[tuple[str, int], ...] = ()
-    only_sources: bool = False
-    install: bool = True
+_fetch_decoder = msgspec.json.Decoder(FetchRequest)
 
 
 class NodeApi:
@@ -76,6 +72,7 @@ class NodeApi:
             metrics = RequestMetrics(agent.metrics.registry)
             self._gate = Gate(agent.key, metrics, guard)
         self._files = Files(agent)
+        self._document = b""
 
     def handlers(self) -> dict[str, Handler]:
         """What a node does, by op of strew.access.routes."""
@@ -83,6 +80,7 @@ class NodeApi:
             "healthz": self._healthz,
             "readyz": self._readyz,
             "metrics": self._metrics,
+            "openapi": self._openapi,
             "node": self._node,
             "artifacts": self._artifacts,
             "artifact": self._artifact,
@@ -115,6 +113,7 @@ class NodeApi:
         if self._tracker is not None:
             handlers |= self._tracker.handlers()
             self._tracker.mount(app)
+        self._document = msgspec.json.encode(document(map(route_of, handlers)))
         app.add_routes(self._gate.routes(handlers))
         return app
 
@@ -132,6 +131,9 @@ class NodeApi:
         if self._tracker is not None:
             body += generate_latest(self._tracker.metrics)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _openapi(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._document, content_type="application/json")
 
     # --- what is known ---------------------------------------------------------------------------
 
@@ -214,10 +216,7 @@ class NodeApi:
         manifest = Manifest.parse(raw)
         if manifest.id != artifact:
             raise UsageError(f"the uploaded manifest is not that of {artifact}")
-        port = request.query.get("port", "")
-        if not port.isdigit() or not 0 < int(port) < 65536:
-            raise UsageError("query has no valid port of the publisher")
-        address = (str(request.remote), int(port))
+        address = (str(request.remote), _port_of(request.query.get("port", "")))
         transfer = self._agent.fetches.transfers.get(artifact)
         if transfer is None or transfer.finished.done():
             transfer = self._agent.fetches.publish_from(manifest, address)
@@ -234,12 +233,14 @@ class NodeApi:
 
     async def _fetch(self, request: web.Request) -> web.Response:
         body = await body_of(request, REQUEST_BYTES_MAX)
-        try:
-            wanted = msgspec.json.decode(body, type=FetchRequest)
-        except msgspec.DecodeError as error:
-            raise UsageError(f"the request is no fetch: {error}") from None
+        wanted = decoded(body, _fetch_decoder, "request to fetch")
+        for host, _ in wanted.sources:
+            if not is_dialable(host):
+                raise UsageError(
+                    f"source {host!a} is no address of a machine", hint="name it by its IP address"
+                )
         transfer = self._agent.fetches.fetch(
-            parse_artifact_id(wanted.artifact),
+            wanted.artifact,
             None,
             sources=wanted.sources,
             only_sources=wanted.only_sources,
@@ -264,6 +265,7 @@ class NodeApi:
             keepalive_timeout=IDLE_S,
             max_line_size=HEAD_BYTES_MAX,
             max_field_size=HEAD_BYTES_MAX,
+            logger=client_faults,
         )
         await runner.setup()
         try:
@@ -271,6 +273,14 @@ class NodeApi:
             yield runner.server
         finally:
             await runner.cleanup()
+
+
+def _port_of(text: str) -> int:
+    """A port as the query gives it. UsageError."""
+    port = int(text) if _PORT.fullmatch(text) else 0
+    if not 0 < port < 65536:
+        raise UsageError("query has no valid port of the publisher")
+    return port
 
 
 def _json(value: Any, *, status: int = 200) -> web.Response:

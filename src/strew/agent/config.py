@@ -9,7 +9,6 @@ say where the value stands, which rule it breaks, and the remedy, in one line.
 """
 
 import difflib
-import math
 import os
 import re
 import tomllib
@@ -35,6 +34,9 @@ CONFIG_FILE_MAX_BYTES = 1 << 20
 
 KEY_FILE_MAX_BYTES = 4096
 """64 digits, a newline and perhaps a comment; more is the wrong file."""
+
+NUMBER_MAX = 1 << 63
+"""Larger than any setting may be, and what other programs still read as a number."""
 
 Role = Literal["node", "serve", "client"]
 """node and serve run for long and get folders of their own; client is every other command."""
@@ -232,9 +234,9 @@ def _texts_of(knob: Knob, value: object, origin: Origin) -> tuple[str, ...]:
         return tuple(value)
     is_number = knob.unit in ("bytes", "bytes/s", "s") or knob.lowest is not None
     if is_number and isinstance(value, int | float) and not isinstance(value, bool):
-        if value >= 0 and math.isfinite(value):
+        if 0 <= value <= NUMBER_MAX:
             return (str(value),)
-        raise ConfigurationError(f"{origin}: {value} is not a number from 0 up")
+        raise ConfigurationError(f"{origin}: not a number from 0 up to {NUMBER_MAX}")
     wanted = "a number or a text" if is_number else "a list of texts" if knob.many else "a text"
     raise ConfigurationError(
         f"{origin}: wants {wanted}, got {_TOML_TYPES.get(type(value), 'a date')}",
@@ -266,6 +268,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigurationError(
             f"{path}: not valid TOML: {rule}", hint="write settings as: rate-up = '10M'"
         ) from None
+    except ValueError:  # Python reads no number of more than 4300 digits
+        raise ConfigurationError(f"{path}: a number in it is too long") from None
     except RecursionError:
         raise ConfigurationError(f"{path}: nested too deeply") from None
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
+from strew.agent.ranges import part_asked_for
 from strew.content.digest import ArtifactId, parse_artifact_id
 from strew.content.manifest import Manifest
-from strew.errors import NotFoundError
+from strew.errors import NotFoundError, UnavailableError
+from strew.tracker.problem import Refusal
 from strew.transfer.limits import TokenBucket
 
 if TYPE_CHECKING:
@@ -60,13 +62,13 @@ class Files:
         first, end = self._range(request, response, etag, size_bytes)
         start = manifest.file_offset(number)
         if not self._here(artifact, manifest, start + first, end - first):
-            response = web.Response(
-                status=503,
-                headers={hdrs.RETRY_AFTER: str(RETRY_AFTER_S)},
-                text="this part is not here yet\n",
+            raise Refusal(
+                503,
+                UnavailableError.code,
+                "this part of the file is not here yet",
+                "wait as Retry-After says",
+                {hdrs.RETRY_AFTER: str(RETRY_AFTER_S)},
             )
-            await response.prepare(request)
-            return response
         response.content_length = end - first
         if response.status == 416:
             response.content_length = 0
@@ -82,16 +84,13 @@ class Files:
         condition = request.headers.get(hdrs.IF_RANGE)
         if hdrs.RANGE not in request.headers or (condition is not None and condition != etag):
             return 0, size_bytes
-        try:
-            wanted = request.http_range
-        except ValueError:
-            wanted = None
-        if wanted is not None:
-            first, end, _ = wanted.indices(size_bytes)
-            if first < end:
-                response.set_status(206)
-                response.headers[hdrs.CONTENT_RANGE] = f"bytes {first}-{end - 1}/{size_bytes}"
-                return first, end
+        part = part_asked_for(request.headers[hdrs.RANGE], size_bytes)
+        if part is None:
+            return 0, size_bytes
+        if not part.empty:
+            response.set_status(206)
+            response.headers[hdrs.CONTENT_RANGE] = f"bytes {part.first}-{part.end - 1}/{size_bytes}"
+            return part
         response.set_status(416)
         response.headers[hdrs.CONTENT_RANGE] = f"bytes */{size_bytes}"
         return 0, 0

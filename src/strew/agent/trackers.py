@@ -12,12 +12,14 @@ import structlog
 
 from strew.agent.pinning import Pins
 from strew.announce.announcer import AnnounceAnswered, AnnounceFailed, Nudge, SendAnnounce
+from strew.announce.protocol import decoded
 from strew.announce.reference import follows
 from strew.content.reference import Address
 from strew.errors import (
     DeniedError,
     IntegrityError,
     NotFoundError,
+    ProtocolError,
     StrewError,
     UnavailableError,
 )
@@ -47,6 +49,7 @@ PEERS_ASKED_MAX = 3
 LARGE_FLEET = 32
 
 _log = structlog.get_logger(__name__)
+_event_decoder = msgspec.json.Decoder(PublicationEvent)
 
 
 class Trackers:
@@ -129,17 +132,20 @@ class Trackers:
         wait_s = STREAM_RETRY_FIRST_S
         last = ""
         while True:
+            heard = False
             try:
                 stream = self.client(name).events(kinds=("publication",), last_event_id=last)
                 async with contextlib.aclosing(stream) as events:
                     async for event in events:
-                        last = event.id or last
-                        wait_s = STREAM_RETRY_FIRST_S
                         self._heard(event)
+                        last = event.id or last
+                        heard = True
             except NotFoundError:
                 wait_s = STREAM_RETRY_MAX_S  # a node, no tracker; one may be started in its place
             except StrewError as error:
                 _log.info("event stream ended", tracker=name, reason=error.message)
+                if heard and not isinstance(error, ProtocolError):
+                    wait_s = STREAM_RETRY_FIRST_S
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
             wait_s = min(2.0 * wait_s, STREAM_RETRY_MAX_S)
 
@@ -151,7 +157,7 @@ class Trackers:
             if self._pins is not None:
                 agent.spawn(self._learn_names(self._pins))
         elif event.kind == "publication":
-            news = msgspec.json.decode(event.data, type=PublicationEvent)
+            news = decoded(event.data, _event_decoder, "event of a tracker")
             published = news.publication
             if self._pins is not None:
                 self._pins.heard(published)
@@ -172,20 +178,27 @@ class Trackers:
     async def manifest(self, transfer: Transfer) -> bytes:
         """The exact bytes of a transfer's manifest, from whoever has it first.
 
-        UnavailableError if nobody gives it for a while; DeniedError, IntegrityError at once.
+        The last refusal if nobody gives it for a while; DeniedError at once if all deny.
         """
         last: StrewError = UnavailableError(
             f"no tracker or peer is known that has the manifest of {transfer.artifact}",
             hint="name one with --at or --join",
         )
         for attempt in range(MANIFEST_ROUNDS):
-            for client in self._holders(transfer):
+            holders = self._holders(transfer)
+            denials = 0
+            for client in holders:
                 try:
                     return await client.manifest(transfer.artifact)
+                except DeniedError as error:
+                    last = error
+                    denials += 1
                 except (NotFoundError, UnavailableError) as error:
                     last = error
-                except IntegrityError as error:
-                    last = error  # whoever lied is not asked first again
+                except (IntegrityError, ProtocolError) as error:
+                    last = error  # whoever lies, or is no tracker, does not keep us from others
+            if holders and denials == len(holders):
+                break
             if attempt and not self._addresses and not transfer.sources:
                 break
             await asyncio.sleep(MANIFEST_RETRY_S)

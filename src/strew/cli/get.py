@@ -156,11 +156,28 @@ def _target(output: str | None, manifest: Manifest, *, replace: bool) -> Path | 
             )
         return None
     path = Path(output) if output else Path()
-    inside = not output or output.endswith("/") or (path.is_dir() and not manifest.is_tree)
-    target = path / manifest.name if inside else path
+    try:
+        inside = not output or output.endswith("/") or (path.is_dir() and not manifest.is_tree)
+        target = path / manifest.name if inside else path
+        _require_replaceable(target)
+    except OSError as error:
+        raise UsageError(
+            f"--output {str(path)[:80]!r}: {error.strerror}", hint="choose another place"
+        ) from None
     if not replace:
         _require_own(target, manifest)
     return target
+
+
+def _require_replaceable(target: Path) -> None:
+    """What is put in place takes the place of what was there: never that of a device or a pipe,
+    which other programs count on, whoever is allowed to."""
+    if not os.path.lexists(target) or target.is_file() or target.is_dir() or target.is_symlink():
+        return
+    raise UsageError(
+        f"{str(target)!r} is neither a file nor a folder",
+        hint="to write into it: strew get REF -o - > PATH",
+    )
 
 
 def _require_own(target: Path, manifest: Manifest) -> None:

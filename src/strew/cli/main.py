@@ -187,6 +187,9 @@ def _os_error(error: OSError, out: "Output") -> int:
     from strew.errors import DiskError
 
     _show_traceback_if_asked()
+    if isinstance(error, FileNotFoundError) and _folder_is_gone():
+        out.error("usage", "the current folder does not exist any more", "change to another one")
+        return EXIT_USAGE
     where = f"{os.fsdecode(error.filename)!r}: " if isinstance(error.filename, str | bytes) else ""
     disk = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
     if error.errno in disk:
@@ -194,6 +197,14 @@ def _os_error(error: OSError, out: "Output") -> int:
         return DiskError.exit_code
     out.error("system", f"{where}{error.strerror or error}", "'strew doctor' may say why")
     return EXIT_OTHER
+
+
+def _folder_is_gone() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _early_output(tokens: Sequence[str]) -> "Output":

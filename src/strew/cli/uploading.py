@@ -21,7 +21,14 @@ from strew.cli.progress import Transfer as Row
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
 from strew.content.reference import Name
-from strew.errors import DiskError, IntegrityError, NotFoundError, StrewError, UnavailableError
+from strew.errors import (
+    DiskError,
+    InputChangedError,
+    IntegrityError,
+    NotFoundError,
+    StrewError,
+    UnavailableError,
+)
 from strew.messages import Dial
 from strew.publication import Publication
 from strew.store.disk import DiskStore
@@ -56,7 +63,7 @@ class Source:
 @asynccontextmanager
 async def ingested(path: Path, out: Output) -> AsyncIterator[Source]:
     """Cut and hash a file or folder. UsageError, InputChangedError, NotFoundError, DiskError."""
-    with tempfile.TemporaryDirectory(prefix="strew-push-") as folder:
+    with _folder_for_a_while() as folder:
         store = DiskStore(Path(folder))
         progress = out.progress()
         try:
@@ -71,10 +78,23 @@ async def ingested(path: Path, out: Output) -> AsyncIterator[Source]:
             await asyncio.to_thread(store.close)
 
 
+def _folder_for_a_while() -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder. DiskError if there is none to be had."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="strew-push-")
+    except OSError as error:
+        rule = error.strerror or "no folder to make it in"
+        raise DiskError(
+            f"cannot make a temporary folder: {rule}",
+            hint="name one that can be written in the variable TMPDIR",
+        ) from None
+
+
 async def upload(settings: Settings, client: NodeClient, source: Source, out: Output) -> int:
     """Have the origin fetch all it lacks; returns how many bytes these were.
 
-    UnavailableError if it cannot reach this machine; DiskError if it has no room.
+    UnavailableError if it cannot reach this machine; DiskError if it has no room;
+    InputChangedError.
     """
     manifest = source.manifest
     known = (await client.node()).swarms.get(manifest.id, {})
@@ -90,20 +110,29 @@ async def upload(settings: Settings, client: NodeClient, source: Source, out: Ou
             report = await client.upload(manifest, agent.address[1])
             # the origin dials back; where a firewall forbids that, it fetches over this connection
             agent.carry_out([Dial(*client.address)])
-            return (await _followed(client, manifest, report, progress)).fetched_bytes
+            return (await _followed(client, source, report, progress)).fetched_bytes
     finally:
         progress.close()
 
 
 async def _followed(
-    client: NodeClient, manifest: Manifest, report: TransferReport, progress: Progress
+    client: NodeClient, source: Source, report: TransferReport, progress: Progress
 ) -> TransferReport:
-    """Ask again and again until the transfer is done."""
+    """Ask again and again until the transfer is done.
+
+    InputChangedError if the source is not as it was read any more: that the origin never gets.
+    """
+    manifest = source.manifest
     loop = asyncio.get_running_loop()
     had_chunks, since_s, wait_s = -1, loop.time(), POLL_FIRST_S
     while report.stage != "done":
         if report.stage == "failed":
             raise _refusal(client, report)
+        if not source.store.bitfield(manifest.id).complete:
+            raise InputChangedError(
+                f"{manifest.name!r} changed while it was uploaded",
+                hint="publish it when nobody writes to it",
+            )
         if report.have_chunks != had_chunks or report.stage in ("reusing", "finishing"):
             had_chunks, since_s = report.have_chunks, loop.time()
         elif loop.time() - since_s > STALLED_S:

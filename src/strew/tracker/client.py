@@ -13,6 +13,7 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 from aiohttp import hdrs
+from aiohttp.http_exceptions import HttpProcessingError
 
 from strew.announce.address import dialable_handout
 from strew.announce.protocol import (
@@ -97,7 +98,12 @@ class TrackerClient:
 
     async def resolve(self, name: Name) -> Publication:
         """What NAME:TAG names. NotFoundError."""
-        return await self._listed(f"/api/v1/names/{name.name}/{name.tag}", Publication)
+        told = await self._listed(f"/api/v1/names/{name.name}/{name.tag}", Publication)
+        if told.reference != str(name):
+            raise ProtocolError(
+                f"tracker {self.address} was asked for {name} and told of {told.reference!a}"
+            )
+        return told
 
     async def names(self) -> list[Publication]:
         """All names, oldest publication first."""
@@ -231,8 +237,8 @@ class TrackerClient:
             ) from None
         except aiohttp.ClientPayloadError:
             raise UnavailableError(f"tracker {self.address} broke off its answer") from None
-        except (aiohttp.ClientError, ValueError) as error:
-            # ValueError: aiohttp's stream reader on a line over its limit.
+        except (aiohttp.ClientError, HttpProcessingError, ValueError) as error:
+            # The last two: aiohttp's stream reader on a line over its limit, by its version.
             raise ProtocolError(
                 f"{self.address} does not answer as a tracker does: {type(error).__name__}"
             ) from None

@@ -109,7 +109,9 @@ def host_rule(*names: str) -> HostRule:
     def admits(host: str) -> bool:
         name = host.lower()
         if name.startswith("["):
-            name = name[1:].partition("]")[0]
+            name, bracket, _ = name[1:].partition("]")
+            if not bracket:
+                return False
         elif name.count(":") == 1:
             name = name.partition(":")[0]
         if name in allowed:

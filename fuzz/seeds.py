@@ -1,0 +1,156 @@
+"""Where fuzzing begins: honest input of every kind, made by the code that makes it for others."""
+
+import msgspec
+
+from strew import codec
+from strew.announce import protocol as announces
+from strew.content.bitfield import Bitfield
+from strew.content.chunker import params_for
+from strew.content.digest import ArtifactId, digest_of
+from strew.content.manifest import Entry, Manifest
+from strew.dht import krpc
+from strew.dht.contact import Contact, Key, NodeId
+from strew.gossip import protocol as gossip
+from strew.messages import Have, Join, PeerId, Plan, Request, Unfit, swarm_key_of
+from strew.publication import Publication
+from strew.tracker.problem import Problem
+
+ARTIFACT = ArtifactId("blake3:" + "7" * 64)
+SWARM = swarm_key_of(ARTIFACT)
+NODE = PeerId("a" * 32)
+OTHER = PeerId("b" * 32)
+PUBLICATION = Publication(
+    reference="app:1.0",
+    artifact=ARTIFACT,
+    version=1_795_404_249_586,
+    size_bytes=300,
+    chunk_count=2,
+    published_s=1.5,
+    name="app.bin",
+)
+MEMBER = gossip.Member(NODE, "10.0.0.1", 7301, "rack-1", ("app:*",), 1_795_404_249_586)
+NAMED = gossip.Named(PUBLICATION, (gossip.Holder(OTHER, "10.0.0.2", 7301),))
+HELD = gossip.Held(NODE, SWARM, 1, 2, b"12345678", 3)
+SUMS = tuple(range(gossip.BUCKETS))
+
+
+def _manifests() -> list[bytes]:
+    content = b"x" * 300
+    tree = Manifest.build(
+        name="app",
+        is_tree=True,
+        mode=0o755,
+        entries=[
+            Entry("bin", "dir", 0o755),
+            Entry("bin/tool", "file", 0o755, 100),
+            Entry("link", "link", 0o777, 0, "bin/tool"),
+            Entry("zz", "file", 0o644, 200),
+        ],
+        params=params_for(300),
+        lengths=[150, 150],
+        digests=digest_of(content[:150]) * 2,
+    )
+    empty = Manifest.build(
+        name="empty",
+        is_tree=False,
+        mode=0o644,
+        entries=[Entry("empty", "file", 0o644)],
+        params=params_for(0),
+        lengths=[],
+        digests=b"",
+    )
+    return [tree.raw, empty.raw]
+
+
+def _frames() -> list[bytes]:
+    have = Bitfield(9, 0b101)
+    messages = (
+        Join(SWARM, ARTIFACT, have.to_wire(), 9),
+        Have(SWARM, [1, 2, 3]),
+        Request(SWARM, 5),
+        Plan(SWARM, 1, NODE, 8, [[(NODE, "10.0.0.1", 7301)]], 0, 0),
+        Unfit(SWARM, [NODE]),
+    )
+    each = [codec.encode(message) for message in messages]
+    return [*each, b"".join(each)]
+
+
+def _table() -> list[bytes]:
+    me, key = NodeId(5), Key(7)
+    contacts = (Contact(NodeId(9), "10.0.0.9", 6881),)
+    messages = (
+        krpc.Ping(b"aa", sender=me),
+        krpc.FindNode(b"ab", 3, sender=me),
+        krpc.GetPeers(b"ac", key, sender=me),
+        krpc.AnnouncePeer(b"ad", key, 6881, b"token", sender=me),
+        krpc.Answer(b"ae", me, contacts, (("10.0.0.7", 6881),), b"token", 6881),
+        krpc.Failure(b"af", 204, "no"),
+    )
+    return [krpc.encode(message) for message in messages]
+
+
+def seeds() -> dict[str, list[bytes]]:
+    """For each target some inputs."""
+    announce = announces.Announce(
+        node=NODE,
+        port=7301,
+        zone="rack-1",
+        follows=("app:*",),
+        holdings=(
+            announces.Holding(artifact=ARTIFACT, have_chunks=1, chunk_count=2, state="fetching"),
+        ),
+        wants=(ARTIFACT,),
+        seen=5,
+    )
+    handout = announces.Handout(
+        lease_s=30.0,
+        interval_s=10.0,
+        seen=7,
+        peers={ARTIFACT: (announces.Peer(OTHER, "10.0.0.2", 7301),)},
+        publications=(PUBLICATION,),
+        manifests={ARTIFACT: b"strewm"},
+    )
+    problem = Problem(type="urn:strew:usage", title="Bad", status=400, detail="no", code="usage")
+    hello = codec.Hello(1, NODE, "e1", "5e", "control", 7301, "rack-1", b"n" * 32)
+    header = codec.ChunkHeader(codec.TYPE_CHUNK, SWARM, 1, 0, 150, 1, 1, 150)
+    gossiped = (
+        gossip.Ping(MEMBER, 7, (MEMBER, NAMED, HELD)),
+        gossip.PingRequest(MEMBER, 8, OTHER),
+        gossip.Ack(MEMBER, 9, OTHER),
+        gossip.Tidings(MEMBER, (HELD,)),
+    )
+    exchanged = (
+        gossip.Summary(MEMBER, SUMS, SUMS, SUMS),
+        gossip.Differences(MEMBER, {1: b"8" * 8}, {}, {}),
+        gossip.Entries(MEMBER, (MEMBER, NAMED, HELD), b"8" * 16),
+    )
+    return {
+        "announce": [announces.encode(announce)],
+        "bitfield": [b"\0\0\x09" + Bitfield(9, 0b101).to_wire(), b"\0\x20\0" + b"\x01"],
+        "chunk-header": [codec.pack_chunk_header(header)],
+        "datagram": [gossip.encode(message) for message in gossiped],
+        "exchange": [gossip.encode(message) for message in exchanged],
+        "frames": _frames(),
+        "handout": [announces.encode(handout), msgspec.json.encode(problem)],
+        "handshake": [
+            codec.encode_hello(hello),
+            codec.frame(codec.TYPE_HELLO, codec.encode_hello(hello)),
+        ],
+        "manifest": _manifests(),
+        "quantities": [b"100M", b"1.5 Gbit", b"10m30s", b"unlimited", b"127.0.0.1:7300", b"app:*"],
+        "ranges": [b"\0\0\0\x01\0bytes=" + rest for rest in (b"0-9", b"5-", b"-7", b"0-1,4-5")],
+        "references": [
+            b"app:1.0",
+            b"team/app:v1",
+            ARTIFACT.encode(),
+            b"strew://[::1]:7300/app:1",
+            b"host.example:7300",
+        ],
+        "sealed": [b"\x11" + bytes(100)],
+        "settings": [
+            b"rate-up = '10M'\nfollow = ['app:*']\nlisten = '127.0.0.1:0'\n",
+            b"zone = 'a'\nzone = 'b'\n",
+            b"neighbours = 50\n",
+        ],
+        "table": _table(),
+    }

@@ -1,0 +1,235 @@
+"""What is fuzzed: one function of bytes for each reader of what comes from outside.
+
+A target returns, whatever the bytes. Reading may fail with the errors that its reader promises and
+with no other; what was read must keep the laws that all who use it count on. A broken law is an
+AssertionError. Targets are plain functions: the tests run them over the kept corpus without a
+fuzzer.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from strew import codec
+from strew.agent.config import load
+from strew.agent.quantity import parse_duration, parse_rate, parse_size
+from strew.agent.ranges import part_asked_for
+from strew.agent.settings import KEYS
+from strew.announce import protocol as announces
+from strew.announce.reference import follows, parse_pattern
+from strew.content import paths
+from strew.content.bitfield import Bitfield
+from strew.content.digest import artifact_id_of
+from strew.content.manifest import Manifest
+from strew.content.reference import Name, parse_address, parse_name, parse_reference
+from strew.dht import bencode, krpc
+from strew.errors import ConfigurationError, IntegrityError, ProtocolError, StrewError, UsageError
+from strew.fleet import FleetKey
+from strew.gossip import protocol as gossip
+from strew.tracker.problem import error_of_answer
+from strew.transfer.handshake import Handshake
+from strew.transfer.sealing import Fault, Seal
+
+Target = Callable[[bytes], None]
+
+KEY = FleetKey(b"the key of a fleet that is not.!")
+NODE = "0" * 32
+NONCE = b"n" * 32
+
+BITS_MAX = 1 << 12
+"""More chunks take longer to look at and break no other rule."""
+
+
+def frames(data: bytes) -> None:
+    """Frames of the peer wire, however they are cut, and the messages in them."""
+    whole = _frames_of([data])
+    middle = len(data) // 2
+    assert _frames_of([data[:middle], data[middle:]]) == whole
+    for kind, body in whole:
+        with contextlib.suppress(ProtocolError):
+            message = codec.decode(kind, body)
+            if message is not None:
+                again = codec.encode(message)
+                assert codec.decode(again[4], again[5:]) == message
+
+
+def _frames_of(pieces: list[bytes]) -> list[tuple[int, bytes]]:
+    reader = codec.FrameReader(codec.CONTROL_FRAME_BYTES_MAX)
+    found: list[tuple[int, bytes]] = []
+    with contextlib.suppress(ProtocolError):
+        for piece in pieces:
+            found += reader.feed(piece)
+    return found
+
+
+def chunk_header(data: bytes) -> None:
+    """The header of a slice of a chunk."""
+    raw = data[: codec.CHUNK_HEADER_BYTES].ljust(codec.CHUNK_HEADER_BYTES, b"\0")
+    with contextlib.suppress(ProtocolError):
+        header = codec.unpack_chunk_header(raw)
+        assert 0 <= header.slice_bytes <= codec.SLICE_BYTES_MAX
+        assert header.offset + header.slice_bytes <= header.total <= codec.CHUNK_BYTES_MAX
+        assert codec.unpack_chunk_header(codec.pack_chunk_header(header)) == header
+
+
+def handshake(data: bytes) -> None:
+    """What a stranger says first; it proves nothing, so it must never be through."""
+    hello = codec.Hello(1, NODE, "e", "", "control", 1, "", NONCE)
+    listener = Handshake(KEY, hello, lambda theirs: hello)
+    with contextlib.suppress(StrewError):
+        listener.feed(codec.PREFACE + data)
+    assert not listener.done
+    with contextlib.suppress(ProtocolError):
+        told = codec.decode_hello(data)
+        assert codec.decode_hello(codec.encode_hello(told)) == told
+
+
+def bitfield(data: bytes) -> None:
+    """Which chunks a peer says it has, of an artifact whose size it does not choose."""
+    size = int.from_bytes(data[:3], "big") % BITS_MAX
+    with contextlib.suppress(ProtocolError, IntegrityError):
+        found = Bitfield.from_wire(data[3:], size)
+        assert all(0 <= index < size for index in found)
+        assert Bitfield.from_wire(found.to_wire(), size) == found
+
+
+def manifest(data: bytes) -> None:
+    """Exact bytes of a manifest."""
+    with contextlib.suppress(IntegrityError):
+        found = Manifest.parse(data)
+        assert found.id == artifact_id_of(data) and found.raw == data
+        assert sum(found.lengths) == found.size_bytes
+        assert not paths.broken_name_rule(found.name)
+        assert len({paths.folded(entry.path) for entry in found.entries}) == len(found.entries)
+        for entry in found.entries:
+            assert not os.path.isabs(entry.path) and ".." not in entry.path.split("/")
+            if entry.kind == "link":
+                folder = os.path.dirname(entry.path)
+                inside = os.path.normpath(os.path.join("/root", folder, entry.target))
+                assert os.path.commonpath(["/root", inside]) == "/root"
+        for index in range(min(found.chunk_count, 64)):
+            assert sum(s.length_bytes for s in found.spans(index)) == found.length(index)
+            assert len(found.digest(index)) == 32
+
+
+def datagram(data: bytes) -> None:
+    """A datagram of gossip, opened."""
+    with contextlib.suppress(ProtocolError):
+        message = gossip.decode(data)
+        assert gossip.decode(gossip.encode(message)) == message
+
+
+def exchange(data: bytes) -> None:
+    """A body of an exchange between two members."""
+    with contextlib.suppress(ProtocolError):
+        message = gossip.decode_exchange(data)
+        assert gossip.decode_exchange(gossip.encode(message)) == message
+
+
+def sealed(data: bytes) -> None:
+    """A datagram as it comes: whoever lacks the key gets nothing past the seal."""
+    assert isinstance(Seal(KEY).open(data, 0.0), Fault)
+
+
+def table(data: bytes) -> None:
+    """A message of the hash table, and the bencoding below it."""
+    with contextlib.suppress(ProtocolError):
+        value = bencode.decode(data)
+        assert bencode.decode(bencode.encode(value)) == value
+    with contextlib.suppress(ProtocolError):
+        message = krpc.decode(data)
+        if isinstance(message, krpc.MESSAGES) and len(data) < krpc.BYTES_OUT_MAX // 2:
+            assert krpc.decode(krpc.encode(message)) == message
+
+
+def announce(data: bytes) -> None:
+    """What a node tells a tracker."""
+    with contextlib.suppress(ProtocolError):
+        told = announces.decode_announce(data)
+        assert announces.decode_announce(announces.encode(told)) == told
+        for pattern in told.follows:
+            follows((pattern,), "app:1")
+
+
+def handout(data: bytes) -> None:
+    """What a tracker answers, and how it refuses."""
+    with contextlib.suppress(ProtocolError):
+        told = announces.decode_handout(data)
+        assert announces.decode_handout(announces.encode(told)) == told
+    error = error_of_answer(400, data, whence="a tracker")
+    assert error.message.isprintable() and "\n" not in str(error)
+
+
+def ranges(data: bytes) -> None:
+    """A Range header, of a file whose size it does not choose."""
+    size_bytes = int.from_bytes(data[:5], "big")
+    part = part_asked_for(data[5:].decode("utf-8", "surrogateescape"), size_bytes)
+    assert part is None or part.empty or 0 <= part.first < part.end <= size_bytes
+
+
+def references(data: bytes) -> None:
+    """What people type to name things."""
+    text = data.decode("utf-8", "surrogateescape")
+    with contextlib.suppress(UsageError):
+        found = parse_reference(text)
+        assert parse_reference(str(found)) == found
+    with contextlib.suppress(UsageError):
+        name = parse_name(text)
+        assert str(name) == text and ".." not in text
+        assert isinstance(name, Name) and text.isascii() and text.isprintable()
+    with contextlib.suppress(UsageError):
+        address = parse_address(text, port_min=0)
+        assert parse_address(str(address), port_min=0) == address
+    with contextlib.suppress(UsageError):
+        follows((parse_pattern(text),), "app:1")
+
+
+def quantities(data: bytes) -> None:
+    """Numbers with units, and the text of every setting."""
+    text = data.decode("utf-8", "surrogateescape")
+    for parse in (parse_size, parse_rate, parse_duration):
+        with contextlib.suppress(UsageError):
+            value = parse(text)
+            assert value is None or value >= 0
+    for knob in KEYS.values():
+        if not knob.secret:
+            with contextlib.suppress(UsageError, ConfigurationError):
+                knob.read(text)
+
+
+_SETTINGS = Path(tempfile.gettempdir()) / f"strew-fuzz-{os.getpid()}.toml"
+
+
+def settings(data: bytes) -> None:
+    """A file of settings."""
+    _SETTINGS.write_bytes(data)
+    try:
+        load({}, environ={}, config_path=_SETTINGS)
+    except ConfigurationError as error:
+        assert "\n" not in str(error)
+    finally:
+        _SETTINGS.unlink()
+
+
+TARGETS: dict[str, Target] = {
+    target.__name__.replace("_", "-"): target
+    for target in (
+        announce,
+        bitfield,
+        chunk_header,
+        datagram,
+        exchange,
+        frames,
+        handout,
+        handshake,
+        manifest,
+        quantities,
+        ranges,
+        references,
+        sealed,
+        settings,
+        table,
+    )
+}
