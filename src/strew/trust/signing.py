@@ -1,0 +1,41 @@
+"""What a process signs with its keys: names, and the manifests of what they name."""
+
+from collections.abc import Sequence
+
+from strew.publication import Publication, Signature
+from strew.trust import dsse
+from strew.trust.keys import SigningKey
+from strew.trust.record import signed
+
+RENEWED_BELOW = 0.5
+"""A name that is given again to the same artifact is signed anew once less than this part of its
+life is left. Higher: more new versions of what did not change; lower: it may expire before anybody
+publishes again."""
+
+
+class Signatory:
+    """The keys of one process, all of which sign. `life_s` is for how long names are good."""
+
+    def __init__(self, keys: Sequence[SigningKey], life_s: float) -> None:
+        self._keys = tuple(keys)
+        self._life_s = life_s
+
+    def __bool__(self) -> bool:
+        """Whether it can sign at all."""
+        return bool(self._keys)
+
+    def sign(self, publication: Publication) -> Publication:
+        """The publication with this process's signatures alone, good for `life_s`."""
+        return signed(publication, self._keys, self._life_s)
+
+    def sign_manifest(self, manifest: bytes) -> tuple[Signature, ...]:
+        """Signatures over a manifest's exact bytes, as an envelope carries them."""
+        return tuple(dsse.sign(key, dsse.MANIFEST_TYPE, manifest) for key in self._keys)
+
+    def stands(self, publication: Publication, now_s: float) -> bool:
+        """Whether a name needs no new signature: it bears those of all keys, and has time left."""
+        by = {signature.key for signature in publication.signatures}
+        left_s = publication.expires_s - now_s if publication.expires_s else self._life_s
+        return by >= {key.public.id for key in self._keys} and (
+            left_s > RENEWED_BELOW * self._life_s
+        )
