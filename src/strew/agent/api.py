@@ -9,6 +9,7 @@ below `/api/v1/gossip`, as on any other node.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,8 +33,9 @@ from strew.errors import NotFoundError, UsageError
 from strew.fleet import Role
 from strew.gossip.protocol import EXCHANGE_BYTES_MAX
 from strew.tracker.gate import Gate, RequestMetrics, Route, body_of, host_rule, reference_of
-from strew.tracker.reports import PublishRequest
+from strew.tracker.reports import PublishRequest, record_fits
 from strew.tracker.service import Tracker
+from strew.trust import dsse
 
 READ = frozenset((Role.READ, Role.NODE))
 NODE = frozenset((Role.NODE,))
@@ -87,6 +89,7 @@ class NodeApi:
             Route("GET", f"{v1}/artifacts", "artifacts", READ, self._artifacts),
             Route("GET", f"{v1}/artifacts/{{id}}", "artifact", READ, self._artifact),
             Route("GET", f"{v1}/artifacts/{{id}}/manifest", "manifest", READ, self._manifest),
+            Route("GET", f"{v1}/artifacts/{{id}}/envelope", "envelope", READ, self._envelope),
             Route("GET", f"{v1}/swarms/{{id}}", "swarm", READ, self._swarm),
             Route("GET", f"{v1}/nodes", "nodes", READ, self._nodes),
             Route("GET", f"{v1}/names", "names", READ, self._names),
@@ -161,13 +164,27 @@ class NodeApi:
     async def _manifest(self, request: web.Request) -> web.Response:
         """That of what is stored here, else from a member that holds some of it."""
         artifact = parse_artifact_id(request.match_info["id"])
-        try:
-            raw = self._agent.store.manifest(artifact).raw
-        except NotFoundError:
-            if HELD in request.query:
-                raise
-            raw = await self._directory.manifest(artifact)
+        raw = await self._manifest_of(artifact, only_held=HELD in request.query)
         return web.Response(body=raw, content_type="application/octet-stream")
+
+    async def _manifest_of(self, artifact: ArtifactId, *, only_held: bool) -> bytes:
+        try:
+            return self._agent.store.manifest(artifact).raw
+        except NotFoundError:
+            if only_held:
+                raise
+            return await self._directory.manifest(artifact)
+
+    async def _envelope(self, request: web.Request) -> web.Response:
+        """The signed manifest as tools of others read it: DSSE in JSON."""
+        artifact = parse_artifact_id(request.match_info["id"])
+        records = self._agent.trusting.records
+        signatures = records.signatures(artifact) if records is not None else ()
+        if not signatures:
+            raise NotFoundError(f"no signature over the manifest of {artifact} is kept here")
+        raw = await self._manifest_of(artifact, only_held=True)
+        body = dsse.envelope(dsse.MANIFEST_TYPE, raw, signatures)
+        return web.Response(body=body, content_type="application/json")
 
     async def _swarm(self, request: web.Request) -> web.Response:
         return _json(self._directory.swarm(parse_artifact_id(request.match_info["id"])))
@@ -191,10 +208,18 @@ class NodeApi:
         """Give an artifact that was uploaded here a name."""
         body = await body_of(request, REQUEST_BYTES_MAX)
         asked = decoded(body, _publish_decoder, "request to publish")
-        publication = self._directory.publish(reference_of(request), asked.artifact)
+        reference = reference_of(request)
+        record_fits(asked, reference)
+        publication = self._directory.publish(reference, asked)
+        if asked.draft:
+            return _json(publication)
+        raw = self._agent.store.manifest(asked.artifact).raw
+        witness = self._agent.trusting.witness
+        await asyncio.to_thread(witness, asked.artifact, raw, asked.manifest_signatures)
         if self._agent.memory is not None:
             await asyncio.to_thread(self._agent.memory.save)
         if self._into is not None and follows(self._agent.settings.follow, publication.reference):
+            self._agent.trusting.begin([publication], time.time())
             self._agent.spawn(self._agent.fetches.install(publication.artifact, self._into))
         return _json(publication)
 

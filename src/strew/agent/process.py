@@ -17,6 +17,7 @@ from strew.agent.api import NodeApi
 from strew.agent.following import Follower
 from strew.agent.settings import Settings
 from strew.agent.transfer import Transfer
+from strew.agent.trusting import Trusting, trusting_of
 from strew.content.reference import Address
 from strew.errors import DiskError
 from strew.fleet import FleetKey
@@ -43,6 +44,7 @@ async def open_agent(
     seeds: tuple[Address, ...] | None = None,
     is_member: bool = True,
     tracker: Tracker | None = None,
+    trusting: Trusting | None = None,
     on_transfer: Callable[[Transfer], None] | None = None,
 ) -> AsyncIterator[Agent]:
     """A started agent, stopped when the context ends.
@@ -50,7 +52,8 @@ async def open_agent(
     With `into` it follows `settings.follow` into that folder. With `tracker` the process is that
     tracker as well, on the same port, and its node announces to it like any other. With `seeds` it
     takes part in gossip and the hash table, or, being no `member`, asks the hash table alone.
-    `on_transfer` is called for each transfer that begins.
+    `trusting` says whom it believes; without, what its settings say, and it remembers nothing of
+    that. `on_transfer` is called for each transfer that begins.
     """
     _raise_descriptor_limit()
     follower = Follower(into) if into is not None and settings.follow else None
@@ -63,7 +66,9 @@ async def open_agent(
         announces=announces,
         seeds=seeds,
         is_member=is_member,
+        trusting=trusting or trusting_of(settings, key),
         on_obtain=follower.heard if follower else None,
+        on_trust=follower.judge_again if follower else None,
         on_transfer=on_transfer,
     )
     if follower is not None:
@@ -86,12 +91,16 @@ def _raise_descriptor_limit() -> None:
 
 
 @asynccontextmanager
-async def open_tracker(folder: Path, key: FleetKey) -> AsyncIterator[Tracker]:
-    """A tracker whose state lies in `folder`."""
+async def open_tracker(
+    folder: Path, key: FleetKey, trusting: Trusting | None = None
+) -> AsyncIterator[Tracker]:
+    """A tracker whose state lies in `folder`; names are signed and judged by `trusting`."""
     state = await asyncio.to_thread(SqliteState, folder / TRACKER_FILE)
     dice = random.Random(secrets.randbits(64))
     try:
-        yield Tracker(state, key, SteadyClock(), dice)
+        tracker = Tracker(state, key, SteadyClock(), dice, notary=trusting)
+        await asyncio.to_thread(tracker.sign_unsigned)
+        yield tracker
     finally:
         state.close()
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
+from strew.agent.anchors import parse_anchor
 from strew.agent.quantity import (
     MIB,
     UNLIMITED,
@@ -26,6 +27,7 @@ from strew.agent.quantity import (
 from strew.announce.reference import parse_pattern
 from strew.content.reference import Address, parse_address
 from strew.errors import ConfigurationError, UsageError
+from strew.trust.policy import Anchor
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -39,6 +41,9 @@ JOIN_MAX = 16
 
 FOLLOW_MAX = 64
 """Patterns a node may send in one announce."""
+
+TRUST_MAX = 64
+"""Keys named by settings; more belong into the file that 'strew key trust' writes."""
 
 ZONE_MAX_CHARS = 64
 
@@ -103,7 +108,7 @@ class Knob:
         """A limit as one would type it."""
         if self.unit in ("bytes", "bytes/s"):
             return exact_size(int(limit))
-        return f"{limit:g} {self.unit}".rstrip()
+        return f"{limit:.10g} {self.unit}".rstrip()
 
 
 def _count(text: str) -> int:
@@ -123,6 +128,12 @@ def _folder(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise UsageError(f"{text!r}: no home folder is known here", hint="write it out") from None
+
+
+def _file(text: str) -> Path:
+    if not text:
+        raise UsageError("the name of the file is empty")
+    return _folder(text)
 
 
 def _zone(text: str) -> str:
@@ -236,6 +247,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raising="strict: TLS 1.3 with client certificates on every TCP connection, names only "
             "by publishers named with --trust, and no start while any of it is missing",
             lowering="lab: whoever holds the fleet key may publish, and TCP can be listened to",
+        ),
+    ]
+    trust: Annotated[
+        tuple[Anchor, ...],
+        Knob(
+            "trust",
+            parse_anchor,
+            "public key whose names are believed, as KEY=PATTERN only those that match",
+            unit="ed25519:KEY[=PATTERN]",
+            many=TRUST_MAX,
+        ),
+    ]
+    sign_with: Annotated[
+        Path | None,
+        Knob(
+            "sign-with",
+            _file,
+            "private key to sign what is published with, as 'strew key new' makes it",
+            unit="file",
+        ),
+    ]
+    name_life_s: Annotated[
+        float,
+        Knob(
+            "name-life",
+            parse_duration,
+            "how long a name that is signed here may begin fetches",
+            default="365d",
+            unit="s",
+            lowest=1,
+            highest=10 * 365 * 86400,
+            raising="an old record can be played to a node without memory for longer",
+            lowering="names must be published again more often",
         ),
     ]
     zone: Annotated[
@@ -447,5 +491,5 @@ def shown(knob: Knob, value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if knob.unit == "s":
-        return f"{value:g}s"
+        return f"{value:.10g}s"
     return str(value)

@@ -128,6 +128,8 @@ def _example(knob: Knob) -> str:
         "pattern of NAME:TAG": '"app:*"',
         "label": '"rack-12"',
         "folder": '"/srv/strew"',
+        "file": '"/etc/strew/publisher.key"',
+        "ed25519:KEY[=PATTERN]": '"ed25519:...=app:*"',
         "file or 64 hex digits": '"/etc/strew/fleet.key"',
     }
     example = examples.get(knob.unit) or (

@@ -6,6 +6,7 @@ import signal
 from strew.agent.agent import Agent
 from strew.agent.process import open_agent, peer_id_in
 from strew.agent.settings import Settings
+from strew.agent.trusting import open_trusting
 from strew.cli.call import command_app
 from strew.cli.ending import EXIT_BY_SIGNAL, until_signalled
 from strew.cli.flags import (
@@ -18,7 +19,7 @@ from strew.cli.flags import (
     configuration,
 )
 from strew.cli.fleetkey import fleet_key, is_loopback, serving_key
-from strew.cli.joining import join_command, push_command
+from strew.cli.joining import join_command, own_key, push_command
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
 from strew.cli.transfers import Transfers
@@ -55,24 +56,27 @@ async def node(
     disk = await asyncio.to_thread(DiskStore, settings.data_folder)
     try:
         transfers = Transfers(out)
-        async with open_agent(
-            settings,
-            disk,
-            key,
-            peer=peer_id_in(settings.data_folder),
-            trackers=settings.join,
-            seeds=settings.join,
-            into=settings.into.absolute(),
-            on_transfer=transfers.begun,
-        ) as agent:
-            address = Address(*agent.address)
-            name = agent.identity.node
-            out.event("listening", host=address.host, port=address.port, node=name)
-            out.note(_welcome(settings, address))
-            if not settings.join:
-                out.line(f"  to join, on each machine:\n    {join_command(key, address)}")
-                out.line(f"  to publish:\n    {push_command(key, address)}")
-            number = await _until_signalled_or_refused(agent)
+        with open_trusting(settings, key, settings.data_folder) as trusting:
+            async with open_agent(
+                settings,
+                disk,
+                key,
+                peer=peer_id_in(settings.data_folder),
+                trackers=settings.join,
+                seeds=settings.join,
+                into=settings.into.absolute(),
+                trusting=trusting,
+                on_transfer=transfers.begun,
+            ) as agent:
+                address = Address(*agent.address)
+                name = agent.identity.node
+                out.event("listening", host=address.host, port=address.port, node=name)
+                out.note(_welcome(settings, address))
+                if not settings.join:
+                    join = join_command(key, address, own_key(trusting.signatory, key))
+                    out.line(f"  to join, on each machine:\n    {join}")
+                    out.line(f"  to publish:\n    {push_command(key, address)}")
+                number = await _until_signalled_or_refused(agent)
     finally:
         await asyncio.to_thread(disk.close)
     out.note("stopped")

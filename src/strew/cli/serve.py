@@ -7,11 +7,12 @@ import msgspec
 
 from strew.agent.process import open_agent, open_tracker, peer_id_in
 from strew.agent.settings import Settings
+from strew.agent.trusting import Trusting, open_trusting
 from strew.cli.call import command_app
 from strew.cli.ending import EXIT_BY_SIGNAL, until_signalled
 from strew.cli.flags import ConfigFlags, RateFlags, ServeFlags, StoreFlags, configuration
 from strew.cli.fleetkey import is_loopback, serving_key
-from strew.cli.joining import join_command, push_command
+from strew.cli.joining import join_command, own_key, push_command
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
 from strew.cli.transfers import Transfers
@@ -45,21 +46,23 @@ async def serve(
     try:
         key = serving_key(settings)
         transfers = Transfers(out)
-        async with (
-            open_tracker(folder, key) as tracker,
-            open_agent(
-                settings,
-                disk,
-                key,
-                peer=peer_id_in(folder),
-                tracker=tracker,
-                seeds=(),
-                on_transfer=transfers.begun,
-            ) as agent,
-        ):
-            address = Address(*agent.address)
-            _tell(settings, key, address, agent.identity.node, out)
-            number = await until_signalled()
+        with open_trusting(settings, key, folder, publishes=True) as trusting:
+            async with (
+                open_tracker(folder, key, trusting) as tracker,
+                open_agent(
+                    settings,
+                    disk,
+                    key,
+                    peer=peer_id_in(folder),
+                    tracker=tracker,
+                    trusting=trusting,
+                    seeds=(),
+                    on_transfer=transfers.begun,
+                ) as agent,
+            ):
+                address = Address(*agent.address)
+                _tell(settings, key, address, agent.identity.node, trusting, out)
+                number = await until_signalled()
     finally:
         await asyncio.to_thread(disk.close)
     out.note("stopped")
@@ -67,10 +70,25 @@ async def serve(
     return EXIT_BY_SIGNAL[number]
 
 
-def _tell(settings: Settings, key: FleetKey, address: Address, node: str, out: Output) -> None:
+def _tell(
+    settings: Settings,
+    key: FleetKey,
+    address: Address,
+    node: str,
+    trusting: Trusting,
+    out: Output,
+) -> None:
     """How to join, as commands to copy; with the fleet's secret in them."""
-    join, publish = join_command(key, address), push_command(key, address)
-    out.event("listening", host=address.host, port=address.port, node=node, join=join)
+    own = own_key(trusting.signatory, key)
+    join, publish = join_command(key, address, own), push_command(key, address)
+    out.event(
+        "listening",
+        host=address.host,
+        port=address.port,
+        node=node,
+        join=join,
+        publisher=own.text if own is not None else None,
+    )
     data = shlex.quote(str(settings.data_folder))
     out.line(f"tracker and origin at {address}, data in {data}")
     out.line()

@@ -2,9 +2,10 @@
 
 Every rumour, wherever it came from, goes the same way: the table it belongs to says whether it is
 news; news is queued for others, told to the node that owns the core, and has its consequences
-here. A publication that is not believed (`admits`) is dropped before any of that: kept, a forged
-one of a high version would hide the true one. A claim of suspicion starts or shortens a time limit, one about oneself is refuted, the
-holdings of the dead are forgotten, a publication goes to some members in this very call.
+here. A claim of suspicion starts or shortens a time limit, one about oneself is refuted, the
+holdings of the dead are forgotten, a publication goes to some members in this very call. One that
+is not believed (`admits`) is dropped before any of that: a forged one of a high version would hide
+the true one.
 """
 
 from strew.gossip.health import Health

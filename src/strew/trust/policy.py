@@ -7,8 +7,8 @@ record, played again, is as harmful as a forged one. Without any anchor the memb
 is derived from the fleet key, so that a fleet on a laptop needs nothing else. Who names anchors
 trusts it no more. A revoked key is believed in nothing, whoever trusts it.
 
-Floors are kept by key. A stolen key may have signed a version near the end of all numbers; once it
-is revoked, its floors count no more, and the true publisher's next version is taken.
+Floors are kept by key, and count while that key is trusted. A stolen key may have signed a version
+near the end of all numbers; once it is revoked, the true publisher's next version is taken.
 
 Signatures cost 0.3 ms each to check and are heard of many times, so outcomes are remembered.
 """
@@ -75,7 +75,6 @@ class Trust:
         member: PublicKey | None = None,
         own: Iterable[PublicKey] = (),
         revoked: Collection[KeyId] = (),
-        floors: Iterable[Floor] = (),
     ) -> None:
         self._member = member
         self._own = tuple(own)
@@ -84,8 +83,6 @@ class Trust:
         self.anchors: tuple[Anchor, ...] = ()
         self.revoked: frozenset[KeyId] = frozenset()
         self.change(anchors, revoked)
-        for floor in floors:
-            self._raise(floor)
 
     def change(self, anchors: Iterable[Anchor], revoked: Collection[KeyId]) -> None:
         """Believe by these anchors from now on, and these keys no more."""
@@ -173,27 +170,27 @@ class Trust:
 
     # --- floors ----------------------------------------------------------------------------------
 
-    def taken(self, publication: Publication) -> list[Floor]:
-        """A fetch of this is to begin: nothing older will be believed from now on. Returns the
-        floors that must be kept before it does; none if they were."""
+    def floors_of(self, publication: Publication) -> list[Floor]:
+        """The floors that taking this publication raises; none if they stand as high. They must be
+        safe on disk before a fetch by the name begins, and then be told to `recall`."""
         version, artifact = _rank(publication)
-        raised = [
+        by_key = self._floors.get(publication.reference, {})
+        return [
             Floor(publication.reference, key, version, artifact)
             for key in self.signers(publication)
+            if key not in by_key or by_key[key] < (version, artifact)
         ]
-        return [floor for floor in raised if self._raise(floor)]
 
-    def _raise(self, floor: Floor) -> bool:
-        by_key = self._floors.setdefault(floor.reference, {})
-        rank = (floor.version, floor.artifact)
-        if floor.key in by_key and by_key[floor.key] >= rank:
-            return False
-        by_key[floor.key] = rank
-        return True
+    def recall(self, floors: Iterable[Floor]) -> None:
+        """Nothing older than these will be believed from now on."""
+        for floor in floors:
+            by_key = self._floors.setdefault(floor.reference, {})
+            rank = (floor.version, floor.artifact)
+            by_key[floor.key] = max(rank, by_key.get(floor.key, rank))
 
     def _floor_of(self, reference: str) -> tuple[int, ArtifactId] | None:
         by_key = self._floors.get(reference, {})
-        return max((rank for key, rank in by_key.items() if key not in self.revoked), default=None)
+        return max((rank for key, rank in by_key.items() if key in self._by_id), default=None)
 
 
 def _rank(publication: Publication) -> tuple[int, ArtifactId]:

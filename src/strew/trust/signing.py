@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from strew.publication import Publication, Signature
 from strew.trust import dsse
-from strew.trust.keys import SigningKey
+from strew.trust.keys import PublicKey, SigningKey
 from strew.trust.record import signed
 
 RENEWED_BELOW = 0.5
@@ -20,12 +20,15 @@ class Signatory:
         self._keys = tuple(keys)
         self._life_s = life_s
 
-    def __bool__(self) -> bool:
-        """Whether it can sign at all."""
-        return bool(self._keys)
+    @property
+    def keys(self) -> tuple[PublicKey, ...]:
+        """By which others check what it signs."""
+        return tuple(key.public for key in self._keys)
 
     def sign(self, publication: Publication) -> Publication:
         """The publication with this process's signatures alone, good for `life_s`."""
+        if not self._keys:
+            return publication
         return signed(publication, self._keys, self._life_s)
 
     def sign_manifest(self, manifest: bytes) -> tuple[Signature, ...]:
@@ -36,6 +39,9 @@ class Signatory:
         """Whether a name needs no new signature: it bears those of all keys, and has time left."""
         by = {signature.key for signature in publication.signatures}
         left_s = publication.expires_s - now_s if publication.expires_s else self._life_s
-        return by >= {key.public.id for key in self._keys} and (
-            left_s > RENEWED_BELOW * self._life_s
-        )
+        has_time = not self._keys or left_s > RENEWED_BELOW * self._life_s
+        return has_time and by >= {key.public.id for key in self._keys}
+
+
+UNSIGNED = Signatory((), 0.0)
+"""Signs nothing: for simulations, and for processes that give no names."""
