@@ -1,8 +1,8 @@
 """Signatures over manifests, gathered after a transfer has ended.
 
 No transfer waits for them: the name's record says by whom the artifact was published, and digests
-say that its bytes are the right ones. They are for whoever checks later, with `strew verify` or with
-tools of others. So each node asks somebody at a moment of its own, and a fleet that is done at once
+say that its bytes are the right ones. They are for whoever checks later, with `strew verify` or
+with tools of others. So each node asks somebody at a moment of its own, and a fleet that is done at once
 does not ask its tracker at once.
 """
 

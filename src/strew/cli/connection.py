@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import aiohttp
+import msgspec
 
 from strew.agent.client import HOST_HEADER, NodeClient
 from strew.agent.quantity import format_duration, parse_duration
@@ -90,6 +91,12 @@ def believing(settings: Settings, key: FleetKey) -> Iterator[Trusting]:
         return
     with open_trusting(settings, key, settings.data) as trusting:
         yield trusting
+
+
+def looking(settings: Settings, key: FleetKey) -> Trusting:
+    """The same for who only shows what is signed by whom, and takes nothing: in the profile strict
+    it may trust nobody."""
+    return trusting_of(msgspec.structs.replace(settings, profile="lab"), key)
 
 
 @asynccontextmanager
