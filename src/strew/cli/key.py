@@ -137,9 +137,11 @@ def _own(folder: Path) -> PublicKey | None:
 
 
 def _rows(policy: Policy, own: PublicKey | None) -> list[tuple[str, ...]]:
-    rows = [(own.text, own.id, "its own")] if own is not None else []
-    rows += [(anchor.key.text, anchor.key.id, _meant(anchor, policy)) for anchor in policy.anchors]
-    known = {anchor.key.id for anchor in policy.anchors}
+    rows: list[tuple[str, ...]] = []
+    if own is not None:
+        rows.append((own.text, own.id, "its own"))
+    rows += [(of.key.text, of.key.id, _meant(of, policy)) for of in policy.anchors]
+    known = {of.key.id for of in policy.anchors}
     return rows + [("-", key, "revoked") for key in policy.revoked if key not in known]
 
 
