@@ -105,8 +105,13 @@ def test_serve_says_first_how_to_join(fleet: Fleet) -> None:
     listening = fleet.serve.events[0]
     assert listening["type"] == "listening"
     key = (fleet.home / ".local/share/strew/serve/fleet.key").read_text().strip()
+    publisher = fleet.json(
+        "key", "show", str(fleet.home / ".local/share/strew/serve/publisher.key")
+    )
+    assert listening["publisher"] == publisher["key"]
     assert listening["join"] == (
-        f"STREW_FLEET_KEY={key} strew node --join {fleet.at} --follow '*' --into DIR"
+        f"STREW_FLEET_KEY={key} strew node --join {fleet.at} --trust {publisher['key']} "
+        "--follow '*' --into DIR"
     )
     mode = (fleet.home / ".local/share/strew/serve/fleet.key").stat().st_mode
     assert mode & 0o777 == 0o600

@@ -176,13 +176,18 @@ class NodeApi:
             return await self._directory.manifest(artifact)
 
     async def _envelope(self, request: web.Request) -> web.Response:
-        """The signed manifest as tools of others read it: DSSE in JSON."""
+        """The signed manifest as tools of others read it: DSSE in JSON. Kept here, else from a
+        member that holds the artifact."""
         artifact = parse_artifact_id(request.match_info["id"])
         records = self._agent.trusting.records
         signatures = records.signatures(artifact) if records is not None else ()
-        if not signatures:
+        if signatures:
+            raw = await self._manifest_of(artifact, only_held=True)
+        elif HELD in request.query:
             raise NotFoundError(f"no signature over the manifest of {artifact} is kept here")
-        raw = await self._manifest_of(artifact, only_held=True)
+        else:
+            opened = await self._directory.envelope(artifact)
+            raw, signatures = opened.payload, opened.signatures
         body = dsse.envelope(dsse.MANIFEST_TYPE, raw, signatures)
         return web.Response(body=body, content_type="application/json")
 

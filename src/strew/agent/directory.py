@@ -38,6 +38,7 @@ from strew.tracker.reports import (
     swarm_report,
     untrusted_record,
 )
+from strew.trust import dsse
 
 if TYPE_CHECKING:
     from strew.agent.agent import Agent
@@ -157,14 +158,25 @@ class Directory:
     async def manifest(self, artifact: ArtifactId) -> bytes:
         """The manifest of an artifact that this node does not hold, from a member that does.
         NotFoundError."""
+        for client in self._holders_of(artifact):
+            with contextlib.suppress(StrewError):
+                return await client.held_manifest(artifact)
+        raise NotFoundError(f"no member that is known has the manifest of {artifact}")
+
+    async def envelope(self, artifact: ArtifactId) -> dsse.Opened:
+        """The same with the signatures over it. NotFoundError."""
+        for client in self._holders_of(artifact):
+            with contextlib.suppress(StrewError):
+                return await client.held_envelope(artifact)
+        raise NotFoundError(f"no member that is known has signatures over {artifact}")
+
+    def _holders_of(self, artifact: ArtifactId) -> list[NodeClient]:
         agent = self._agent
         holders = self._gossip.holders(swarm_key_of(artifact))
         assert agent.session is not None
-        for member, _ in random.sample(holders, min(HOLDERS_ASKED_MAX, len(holders))):
-            address = Address(member.host, member.port)
-            with contextlib.suppress(StrewError):
-                return await NodeClient(agent.session, address, agent.key).held_manifest(artifact)
-        raise NotFoundError(f"no member that is known has the manifest of {artifact}")
+        asked = random.sample(holders, min(HOLDERS_ASKED_MAX, len(holders)))
+        addresses = [Address(member.host, member.port) for member, _ in asked]
+        return [NodeClient(agent.session, address, agent.key) for address in addresses]
 
     def swarm(self, artifact: ArtifactId) -> SwarmReport:
         """Who has how much of an artifact, and who follows it. NotFoundError."""

@@ -2,8 +2,8 @@
 
 No transfer waits for them: the name's record says by whom the artifact was published, and digests
 say that its bytes are the right ones. They are for whoever checks later, with `strew verify` or
-with tools of others. So each node asks somebody at a moment of its own, and a fleet that is done at once
-does not ask its tracker at once.
+with tools of others. So each node asks somebody at a moment of its own, and a fleet that is done at
+once does not ask its tracker at once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
+from strew.agent.client import HELD
 from strew.agent.transfer import Transfer
 from strew.errors import StrewError
 
@@ -40,7 +41,7 @@ async def gather(agent: Agent, transfer: Transfer) -> None:
         await asyncio.sleep(random.uniform(0.0, within_s))
         for client in agent.trackers.holders(transfer):
             try:
-                opened = await client.envelope(manifest.id)
+                opened = await client.envelope(manifest.id, f"?{HELD}=1")
                 await asyncio.to_thread(
                     trusting.witness, manifest.id, manifest.raw, opened.signatures
                 )

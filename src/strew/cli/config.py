@@ -129,7 +129,7 @@ def _example(knob: Knob) -> str:
         "label": '"rack-12"',
         "folder": '"/srv/strew"',
         "file": '"/etc/strew/publisher.key"',
-        "ed25519:KEY[=PATTERN]": '"ed25519:...=app:*"',
+        "ed25519:KEY[=PATTERN]": '"ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo=app:*"',
         "file or 64 hex digits": '"/etc/strew/fleet.key"',
     }
     example = examples.get(knob.unit) or (

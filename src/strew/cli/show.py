@@ -19,6 +19,7 @@ from strew.cli.output import Output, table
 from strew.cli.signers import (
     Signer,
     asked_signatures,
+    facts_of,
     manifest_signers,
     name_signers,
     shown,
@@ -68,8 +69,8 @@ async def show(
         _print(found, manifest, signed, out)
     out.result(
         **_facts(found, manifest),
-        signers=signed.name,
-        manifest_signers=signed.manifest,
+        signers=facts_of(signed.name),
+        manifest_signers=facts_of(signed.manifest),
         **({"urls": addresses} if url else {}),
     )
 

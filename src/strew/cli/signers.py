@@ -1,6 +1,7 @@
 """Who signed a name or a manifest, for people and for programs."""
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import msgspec
 
@@ -56,6 +57,11 @@ async def asked_signatures(client: NodeClient, artifact: ArtifactId) -> tuple[Si
 def shown(signers: Iterable[Signer]) -> str:
     """On one line."""
     return ", ".join(map(str, signers)) or "nobody known here"
+
+
+def facts_of(signers: Iterable[Signer]) -> list[dict[str, Any]]:
+    """As `--json` gives them."""
+    return [msgspec.structs.asdict(signer) for signer in signers]
 
 
 def _signers(

@@ -26,7 +26,7 @@ from strew.cli.fleetkey import fleet_key
 from strew.cli.hashing import hashing
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
-from strew.cli.signers import Signer, asked_signatures, manifest_signers, shown
+from strew.cli.signers import Signer, asked_signatures, facts_of, manifest_signers, shown
 from strew.cli.stores import kept_signatures, placed, placed_at
 from strew.content.manifest import Manifest
 from strew.content.reference import Link, Reference, parse_reference
@@ -89,7 +89,7 @@ async def verify(
         finally:
             progress.close()
         signers = _signers(found, subject)
-        facts = {**_facts(subject, damage), "manifest_signers": signers}
+        facts = {**_facts(subject, damage), "manifest_signers": facts_of(signers)}
         _tell(subject, damage, out)
         out.note(f"its manifest is signed by {shown(signers)}")
         if damage and repair:

@@ -128,12 +128,12 @@ class TrackerClient:
             raise IntegrityError(f"tracker {self.address} gave other bytes for {artifact}")
         return raw
 
-    async def envelope(self, artifact: ArtifactId) -> dsse.Opened:
+    async def envelope(self, artifact: ArtifactId, query: str = "") -> dsse.Opened:
         """The signed manifest, with the right bytes in it; whose signatures they are is for the
         caller to check. NotFoundError, IntegrityError."""
         body = await self._asked(
             "GET",
-            f"/api/v1/artifacts/{artifact}/envelope",
+            f"/api/v1/artifacts/{artifact}/envelope{query}",
             self._node,
             limit_bytes=ENVELOPE_BYTES_MAX,
             within_s=MANIFEST_WITHIN_S,
