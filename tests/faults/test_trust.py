@@ -94,6 +94,9 @@ def test_a_tracker_of_the_fleet_with_another_publishers_key_gives_nodes_nothing(
     got = fleet.call("get", "app:1", "--at", traitor.at, "--trust", key_of(serve), "-o", "got")
     assert (got.code, got.final["code"]) == (4, "integrity")
     assert not (fleet.folder / "got").exists()
+    denied = fleet.call("push", str(bad), "app:2", "--at", one.at)  # it has no key they trust
+    assert (denied.code, denied.final["code"]) == (6, "denied")
+    assert "--sign-with" in denied.final["hint"]
 
 
 async def test_a_tracker_that_forges_records_gives_a_node_nothing(
@@ -179,7 +182,9 @@ def test_an_old_record_is_not_taken_again_whoever_says_it_not_even_after_a_resta
     refuses(node, "older")
     assert node.shows(second) and took_nothing(node)
     again = fleet.call(*get, "--at", backup.at)
-    assert (again.code, again.final["code"]) == (4, "integrity") and "older" in again.final["message"]
+    assert (again.code, again.final["code"]) == (4, "integrity") and "older" in again.final[
+        "message"
+    ]
     assert same_bytes(second, fleet.folder / "got")
 
 

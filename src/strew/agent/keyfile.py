@@ -54,18 +54,24 @@ def new_signing_key(path: Path) -> SigningKey:
                 file.write(key.pem)
                 file.flush()
                 os.fsync(file.fileno())
-            os.link(partial, path)  # unlike a rename, it replaces nothing
+            _place(partial, path)
         finally:
             partial.unlink()
-    except FileExistsError:
-        raise UsageError(
-            f"{str(path)!r} exists", hint="a key is never replaced: name another file"
-        ) from None
     except OSError as error:
         raise DiskError(
             f"cannot keep a key in {str(path)!r}: {error.strerror}", hint="name another place"
         ) from None
     return key
+
+
+def _place(partial: Path, path: Path) -> None:
+    """Give the file its name; unlike a rename, a link replaces nothing."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise UsageError(
+            f"{str(path)!r} exists", hint="a key is never replaced: name another file"
+        ) from None
 
 
 def publisher_key(folder: Path) -> SigningKey:
