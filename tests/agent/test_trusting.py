@@ -14,7 +14,6 @@ from strew.agent.config import load
 from strew.agent.keyfile import new_signing_key, publisher_key
 from strew.agent.process import open_tracker
 from strew.agent.settings import Settings
-from strew.agent.signed import SignedRecords
 from strew.agent.trusting import Trusting, open_trusting, trusting_of
 from strew.announce.records import PutPublication
 from strew.content.digest import artifact_id_of
@@ -25,6 +24,7 @@ from strew.tracker.sqlite import SqliteState
 from strew.trust import dsse
 from strew.trust.keys import member_key
 from strew.trust.policy import Anchor
+from strew.trust.signing import UNSIGNED, Signatory
 from tests.announce.makers import facts
 from tests.trust.makers import ALICE, BOB, MALLORY, record
 
@@ -181,39 +181,70 @@ async def test_a_running_process_takes_up_changes_and_survives_bad_ones(
     watching.cancel()
 
 
-# --- an older version's names --------------------------------------------------------------------
+# --- names that need new signatures --------------------------------------------------------------
+
+NOW_MS = int(time.time() * 1000)
 
 
-async def test_names_that_an_older_version_left_unsigned_are_signed_at_the_start(
+def named(text: str, number: int, signatory: Signatory, at_s: float) -> Publication:
+    of = facts(text)
+    bare = Publication(
+        reference=f"{of.name}:1",
+        artifact=of.artifact,
+        version=NOW_MS + number,
+        size_bytes=of.size_bytes,
+        chunk_count=of.chunk_count,
+        published_s=NOW_MS / 1000 + 0.0001234,
+        name=of.name,
+    )
+    return signatory.sign(bare, at_s)
+
+
+async def test_a_tracker_signs_anew_at_its_start_what_it_gave_and_nothing_else(
     tmp_path: Path,
 ) -> None:
+    """What an older version gave unsigned, what it signed long ago, and what lacks the member key
+    of today."""
+    settings, now_s = settings_in(tmp_path), NOW_MS / 1000
+    life_s = settings.name_life_s
+    own, former = publisher_key(tmp_path), MEMBER.public
+    given = {
+        "bare": named("bare", 1, UNSIGNED, 0.0),
+        "late": named("late", 2, Signatory((own, MEMBER), life_s), now_s - 0.6 * life_s),
+        "rekeyed": named("rekeyed", 3, Signatory((own, BOB), life_s), now_s),
+        "good": named("good", 4, Signatory((own, MEMBER), life_s), now_s - 0.4 * life_s),
+        "theirs": named("theirs", 5, Signatory((ALICE,), life_s), now_s - 2 * life_s),
+    }
     state = SqliteState(tmp_path / "tracker.sqlite")
-    raw = {name: facts(name) for name in ("app", "lib")}
-    for name, of in raw.items():
-        state.put_manifest(of, name.encode())
-    now_ms = int(time.time() * 1000)
-    for number, of in enumerate(raw.values()):
-        told = Publication(
-            reference=f"{of.name}:1",
-            artifact=of.artifact,
-            version=now_ms + number,
-            size_bytes=of.size_bytes,
-            chunk_count=of.chunk_count,
-            published_s=now_ms / 1000 + 0.0001234,
-            name=of.name,
-        )
+    for text, told in given.items():
+        state.put_manifest(facts(text), text.encode())
         state.apply([PutPublication(told)])
     state.close()
-    settings = settings_in(tmp_path)
     with open_trusting(settings, FLEET, tmp_path, publishes=True) as serve:
-        node = trusting_of(settings_in(tmp_path / "n", trust=serve.signatory.keys[0].text), FLEET)
+        assert serve.signatory.keys == (own.public, former)
         async with open_tracker(tmp_path, FLEET, serve) as tracker:
-            named = tracker._state.publications()
-        assert [of.reference for of in named] == ["app:1", "lib:1"]
-        assert all(map(node.admits, named)) and named[0].version > now_ms + 1
+            names = {of.name: of for of in tracker._state.publications()}
+        assert [of for of in names if names[of] == given[of]] == ["good", "theirs"]
+        assert list(names) == ["good", "theirs", "bare", "late", "rekeyed"], "by their versions"
+        for text in ("bare", "late", "rekeyed"):
+            assert serve.signatory.stands(names[text], now_s) and serve.admits(names[text])
+            assert names[text].artifact == given[text].artifact
+            assert names[text].published_s == pytest.approx(given[text].published_s, abs=0.001)
         async with open_tracker(tmp_path, FLEET, serve) as tracker:
-            assert tracker._state.publications() == named, "once is enough"
-    records = SignedRecords(tmp_path)
-    for of in raw.values():
-        assert node.trust.manifest_signers(records.signatures(of.artifact), of.name.encode())
-    records.close()
+            assert {of.name: of for of in tracker._state.publications()} == names, "once is enough"
+        assert serve.records is not None
+        for text in ("bare", "late"):
+            kept = serve.records.signatures(facts(text).artifact)
+            assert serve.trust.manifest_signers(kept, text.encode()) == (own.public.id, former.id)
+
+
+def test_what_a_node_of_an_older_version_remembered_counts_where_any_member_does(
+    tmp_path: Path, node: Trusting
+) -> None:
+    lab = trusting_of(settings_in(tmp_path / "lab"), FLEET)
+    other = trusting_of(settings_in(tmp_path / "other"), FLEET)
+    bare = named("app", 1, UNSIGNED, 0.0)
+    assert lab.admits(lab.adopt(bare)) and lab.adopt(bare) == other.adopt(bare)
+    assert node.adopt(bare) == bare and not node.admits(bare), "it trusts by name"
+    signed = record(by=(MALLORY,))
+    assert lab.adopt(signed) == signed and not lab.admits(signed)

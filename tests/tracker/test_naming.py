@@ -75,7 +75,7 @@ async def test_a_record_that_is_handed_in_is_taken_as_it_is() -> None:
     office = Office()
     async with served(notary=office) as on:
         await ready(on)
-        record = ALICES.sign(await on.client.draft(NAME, APP.id))
+        record = ALICES.sign(await on.client.draft(NAME, APP.id), time.time())
         by = ALICES.sign_manifest(APP.raw)
         assert await on.client.hand_in(NAME, record, by) == record
         assert await on.client.resolve(NAME) == record
@@ -117,7 +117,7 @@ async def test_a_record_that_does_not_fit_is_refused_and_changes_nothing(
         await ready(on)
         known = await on.client.publish(Name("app", "before"), APP.id)
         draft = await on.client.draft(NAME, APP.id)
-        record = Signatory((by,), YEAR_S).sign(renamed(draft, **change))
+        record = Signatory((by,), YEAR_S).sign(renamed(draft, **change), time.time())
         with pytest.raises(error, match=says):
             await on.client._publish(NAME, PublishRequest(draft.artifact, record=record))
         assert await on.client.names() == [known]
@@ -126,7 +126,7 @@ async def test_a_record_that_does_not_fit_is_refused_and_changes_nothing(
 async def test_a_record_changed_on_its_way_is_refused() -> None:
     async with served(notary=Office()) as on:
         await ready(on)
-        record = ALICES.sign(await on.client.draft(NAME, APP.id))
+        record = ALICES.sign(await on.client.draft(NAME, APP.id), time.time())
         with pytest.raises(DeniedError):
             await on.client.hand_in(NAME, renamed(record, version=record.version + 1), ())
         assert await on.client.names() == []
@@ -135,7 +135,7 @@ async def test_a_record_changed_on_its_way_is_refused() -> None:
 async def test_a_tracker_without_keys_takes_no_records() -> None:
     async with served() as on:
         await ready(on)
-        record = ALICES.sign(await on.client.draft(NAME, APP.id))
+        record = ALICES.sign(await on.client.draft(NAME, APP.id), time.time())
         with pytest.raises(DeniedError):
             await on.client.hand_in(NAME, record, ())
 
@@ -144,7 +144,7 @@ async def test_a_name_signed_by_another_is_signed_anew_when_it_is_asked_for_here
     """Thus a key is replaced: what is pushed again gets the new one, in a new version."""
     async with served(notary=Office()) as on:
         await ready(on)
-        record = ALICES.sign(await on.client.draft(NAME, APP.id))
+        record = ALICES.sign(await on.client.draft(NAME, APP.id), time.time())
         await on.client.hand_in(NAME, record, ())
         told = await on.client.publish(NAME, APP.id)
         assert signers(told) == [BOB.public.id] and told.version > record.version

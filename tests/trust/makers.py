@@ -23,4 +23,4 @@ def record(
     artifact: str = "one",
 ) -> Publication:
     """A name as these keys sign it."""
-    return signed(publication(reference, version, artifact=artifact), by, YEAR_S)
+    return signed(publication(reference, version, artifact=artifact), by, version / 1000 + YEAR_S)

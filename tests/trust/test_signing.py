@@ -14,17 +14,17 @@ BOTH = Signatory((ALICE, MEMBER), LIFE_S)
 
 
 def test_all_keys_of_a_process_sign() -> None:
-    told = BOTH.sign(publication(version=5_000))
+    told = BOTH.sign(publication(version=5_000), 6.0)
     assert [of.key for of in told.signatures] == [ALICE.public.id, MEMBER.public.id]
-    assert (told.published_s, told.expires_s) == (5.0, 5.0 + LIFE_S)
+    assert (told.published_s, told.expires_s) == (5.0, 6.0 + LIFE_S)
     for key in (ALICE, MEMBER):
         assert Trust([Anchor(key.public)]).admits(told)
     assert BOTH.keys == (ALICE.public, MEMBER.public)
 
 
 def test_what_others_signed_is_not_kept() -> None:
-    told = Signatory((BOB,), LIFE_S).sign(publication())
-    assert [of.key for of in BOTH.sign(told).signatures] == [ALICE.public.id, MEMBER.public.id]
+    told = Signatory((BOB,), LIFE_S).sign(publication(), 0.0)
+    assert [of.key for of in BOTH.sign(told, 0.0).signatures] == [ALICE.public.id, MEMBER.public.id]
 
 
 def test_a_manifest_is_signed_as_its_bytes_are() -> None:
@@ -35,7 +35,7 @@ def test_a_manifest_is_signed_as_its_bytes_are() -> None:
 
 def test_who_has_no_key_signs_nothing_and_asks_for_nothing() -> None:
     told = publication(version=1)
-    assert UNSIGNED.sign(told) is told
+    assert UNSIGNED.sign(told, 1.0) is told
     assert UNSIGNED.sign_manifest(b"raw") == ()
     assert UNSIGNED.stands(told, 1e12)
 
@@ -55,10 +55,17 @@ def test_who_has_no_key_signs_nothing_and_asks_for_nothing() -> None:
 def test_a_name_stands_if_it_bears_these_signatures_and_has_time_left(
     by: tuple[SigningKey, ...], after_s: float, stands: bool
 ) -> None:
-    told = Signatory(by, LIFE_S).sign(publication(version=5_000))
+    told = Signatory(by, LIFE_S).sign(publication(version=5_000), 5.0)
     assert BOTH.stands(told, 5.0 + after_s) is stands
 
 
 def test_one_that_never_expires_stands() -> None:
-    told = msgspec.structs.replace(BOTH.sign(publication()), expires_s=0.0)
+    told = msgspec.structs.replace(BOTH.sign(publication(), 5.0), expires_s=0.0)
     assert BOTH.stands(told, 1e11)
+
+
+def test_a_process_vouches_for_what_one_of_its_keys_signed() -> None:
+    theirs = Signatory((ALICE, BOB), LIFE_S).sign(publication(), 5.0)
+    assert BOTH.vouches(theirs) and not Signatory((MEMBER,), LIFE_S).vouches(theirs)
+    assert not BOTH.vouches(msgspec.structs.replace(theirs, version=7))
+    assert not BOTH.vouches(publication())

@@ -110,7 +110,7 @@ class Directory:
             publication = self._draft(reference, manifest, names, now_s)
             if asked.draft:
                 return publication
-            publication = trusting.signatory.sign(publication)
+            publication = trusting.signatory.sign(publication, now_s)
             if not trusting.admits(publication):
                 raise DeniedError(
                     f"this node cannot sign {reference} so that it would believe it itself",

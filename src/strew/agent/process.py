@@ -99,7 +99,7 @@ async def open_tracker(
     dice = random.Random(secrets.randbits(64))
     try:
         tracker = Tracker(state, key, SteadyClock(), dice, notary=trusting)
-        await asyncio.to_thread(tracker.sign_unsigned)
+        await asyncio.to_thread(tracker.renew)
         yield tracker
     finally:
         state.close()

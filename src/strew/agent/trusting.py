@@ -103,6 +103,14 @@ class Trusting:
         self.on_refusal(refusal.kind)
         _log.warning("name refused", reason=refusal.message, artifact=publication.artifact)
 
+    def adopt(self, publication: Publication) -> Publication:
+        """A name from this process's own memory. One that an older version of strew heard, which
+        signed nothing, is signed where any member's signature is enough: all members do the same,
+        so they agree."""
+        if publication.signatures or self.trust.anchors:
+            return publication
+        return self.signatory.sign(publication, publication.published_s)
+
     # --- manifests -------------------------------------------------------------------------------
 
     def witness(

@@ -21,6 +21,9 @@ AHEAD_MAX_S = 86_400.0
 publisher whose clock is wrong by a time zone is refused; higher: one bad clock drives all later
 versions as far into the future."""
 
+REFERENCES_MAX = 100_000
+"""Names a tracker keeps, about 700 bytes each in memory."""
+
 _MS_PER_S = 1000
 
 
@@ -64,7 +67,7 @@ def published(
         published_s=now,
         name=facts.name,
     )
-    return Decision(draft) if event.draft else _given(signatory.sign(draft), view)
+    return Decision(draft) if event.draft else _given(signatory.sign(draft, now), view)
 
 
 def recorded(event: RecordGiven, view: RegistryView, now: float) -> Decision:
@@ -104,19 +107,22 @@ def misfit(record: Publication, facts: ArtifactFacts, last: int, now: float) -> 
     return None
 
 
-def unsigned(view: RegistryView, named: list[Publication], signatory: Signatory) -> list[Decision]:
-    """Names given by an older version of strew that signed nothing, signed: each is a new version
-    of what it was. The decisions must be applied in this order."""
-    last = view.last_version()
-    bare = [publication for publication in named if not publication.signatures]
-    return [
-        Decision(None, (PutPublication(signatory.sign(_in_version(publication, last + place))),))
-        for place, publication in enumerate(bare, 1)
+def renewals(view: RegistryView, now: float, signatory: Signatory) -> list[Publication]:
+    """New versions of names that need new signatures: those that an older version of strew gave
+    without any, and those that these keys signed and whose time runs out, or which lack one of the
+    keys of today. What others signed is for them to renew. To be stored in this order.
+    """
+    due = [
+        publication
+        for publication in view.publications_since(0, REFERENCES_MAX)
+        if not signatory.stands(publication, now)
+        and (not publication.signatures or signatory.vouches(publication))
     ]
-
-
-def _in_version(publication: Publication, version: int) -> Publication:
-    return msgspec.structs.replace(publication, version=version)
+    first = max(view.last_version() + 1, int(now * _MS_PER_S))
+    return [
+        signatory.sign(msgspec.structs.replace(publication, version=version), now)
+        for version, publication in enumerate(due, first)
+    ]
 
 
 def _given(publication: Publication, view: RegistryView) -> Decision:

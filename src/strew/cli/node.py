@@ -19,7 +19,7 @@ from strew.cli.flags import (
     configuration,
 )
 from strew.cli.fleetkey import fleet_key, is_loopback, serving_key
-from strew.cli.joining import join_command, own_key, push_command
+from strew.cli.joining import join_command, push_command
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
 from strew.cli.transfers import Transfers
@@ -73,7 +73,7 @@ async def node(
                 out.event("listening", host=address.host, port=address.port, node=name)
                 out.note(_welcome(settings, address))
                 if not settings.join:
-                    join = join_command(key, address, own_key(trusting.signatory, key))
+                    join = join_command(key, address, trusting)
                     out.line(f"  to join, on each machine:\n    {join}")
                     out.line(f"  to publish:\n    {push_command(key, address)}")
                 number = await _until_signalled_or_refused(agent)

@@ -12,7 +12,7 @@ from strew.cli.call import command_app
 from strew.cli.ending import EXIT_BY_SIGNAL, until_signalled
 from strew.cli.flags import ConfigFlags, RateFlags, ServeFlags, StoreFlags, configuration
 from strew.cli.fleetkey import is_loopback, serving_key
-from strew.cli.joining import join_command, own_key, push_command
+from strew.cli.joining import join_command, push_command
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
 from strew.cli.transfers import Transfers
@@ -79,15 +79,15 @@ def _tell(
     out: Output,
 ) -> None:
     """How to join, as commands to copy; with the fleet's secret in them."""
-    own = own_key(trusting.signatory, key)
-    join, publish = join_command(key, address, own), push_command(key, address)
+    own = trusting.signatory.keys[0].text
+    join, publish = join_command(key, address, trusting), push_command(key, address)
     out.event(
         "listening",
         host=address.host,
         port=address.port,
         node=node,
         join=join,
-        publisher=own.text if own is not None else None,
+        publisher=own,
     )
     data = shlex.quote(str(settings.data_folder))
     out.line(f"tracker and origin at {address}, data in {data}")

@@ -227,6 +227,7 @@ async def _signed(
             chunk_count=manifest.chunk_count,
             published_s=now_s,
             name=manifest.name,
-        )
+        ),
+        now_s,
     )
     return await client.hand_in(name, record, await asyncio.to_thread(signatory.sign_manifest, raw))

@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from strew.announce.decision import Decision, Refused
-from strew.announce.naming import PublishAsked, RecordGiven, unsigned
+from strew.announce.naming import PublishAsked, RecordGiven, renewals
 from strew.announce.protocol import (
     CONTROL_BODY_BYTES_MAX,
     Handout,
@@ -24,7 +24,7 @@ from strew.announce.protocol import (
     decoded,
     encode,
 )
-from strew.announce.records import ArtifactFacts
+from strew.announce.records import ArtifactFacts, PutPublication
 from strew.announce.registry import (
     AnnounceReceived,
     LeasesDue,
@@ -355,12 +355,11 @@ class Tracker:
             await asyncio.to_thread(self._notary.witness, asked.artifact, raw, given)
         return _json(decision.reply)
 
-    def sign_unsigned(self) -> None:
-        """Sign names that an older version gave without; to be called before anybody asks."""
-        named = self._state.publications()
-        for decision in unsigned(self._state, named, self._notary.signatory):
-            self._state.apply(decision.writes)
-        for artifact in {of.artifact for of in named if not of.signatures}:
+    def renew(self) -> None:
+        """Sign anew what this process gave and what needs it; before anybody asks."""
+        renewed = renewals(self._state, self._clock(), self._notary.signatory)
+        self._state.apply([PutPublication(publication) for publication in renewed])
+        for artifact in {publication.artifact for publication in renewed}:
             raw = self._state.manifest(artifact)
             if raw is not None:
                 self._notary.witness(artifact, raw)

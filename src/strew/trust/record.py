@@ -60,13 +60,12 @@ def payload_of(publication: Publication) -> bytes | None:
     )
 
 
-def signed(publication: Publication, keys: tuple[SigningKey, ...], life_s: float) -> Publication:
-    """The publication as these keys sign it: good for `life_s` from when it was published."""
-    published_s = whole_ms(publication.published_s)
+def signed(publication: Publication, keys: tuple[SigningKey, ...], expires_s: float) -> Publication:
+    """The publication as these keys sign it, good up to that unix time."""
     bare = msgspec.structs.replace(
         publication,
-        published_s=published_s,
-        expires_s=whole_ms(published_s + life_s),
+        published_s=whole_ms(publication.published_s),
+        expires_s=whole_ms(expires_s),
         signatures=(),
     )
     payload = payload_of(bare)

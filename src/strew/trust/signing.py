@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from strew.publication import Publication, Signature
 from strew.trust import dsse
 from strew.trust.keys import PublicKey, SigningKey
-from strew.trust.record import signed
+from strew.trust.record import payload_of, signed
 
 RENEWED_BELOW = 0.5
 """A name that is given again to the same artifact is signed anew once less than this part of its
@@ -25,15 +25,23 @@ class Signatory:
         """By which others check what it signs."""
         return tuple(key.public for key in self._keys)
 
-    def sign(self, publication: Publication) -> Publication:
-        """The publication with this process's signatures alone, good for `life_s`."""
+    def sign(self, publication: Publication, now_s: float) -> Publication:
+        """The publication with this process's signatures alone, good from `now_s` (unix time) for
+        as long as names are."""
         if not self._keys:
             return publication
-        return signed(publication, self._keys, self._life_s)
+        return signed(publication, self._keys, now_s + self._life_s)
 
     def sign_manifest(self, manifest: bytes) -> tuple[Signature, ...]:
         """Signatures over a manifest's exact bytes, as an envelope carries them."""
         return tuple(dsse.sign(key, dsse.MANIFEST_TYPE, manifest) for key in self._keys)
+
+    def vouches(self, publication: Publication) -> bool:
+        """Whether one of these keys signed this. Ed25519 signs the same bytes always alike."""
+        payload = payload_of(publication)
+        return payload is not None and any(
+            dsse.sign(key, dsse.NAME_TYPE, payload) in publication.signatures for key in self._keys
+        )
 
     def stands(self, publication: Publication, now_s: float) -> bool:
         """Whether a name needs no new signature: it bears those of all keys, and has time left."""
