@@ -1,6 +1,7 @@
 """Targets of a DiskStore, its lock and its state file."""
 
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -107,3 +108,20 @@ def test_a_state_file_of_a_newer_version(tmp_path: Path) -> None:
         DiskStore(tmp_path / "store")
     with pytest.raises(DiskError, match="newer strew"):
         DiskStore(tmp_path / "store")  # the first refusal gave the folder's lock back
+
+
+def test_a_folder_that_was_moved_or_restored_elsewhere_keeps_what_it_holds(
+    origin: MemoryStore, manifest: Manifest, tmp_path: Path
+) -> None:
+    first = DiskStore(tmp_path / "first")
+    fetch(first, origin, manifest, None)
+    first.close()
+    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    shutil.rmtree(tmp_path / "first")
+    second = DiskStore(tmp_path / "second")
+    try:
+        assert second.path_of(manifest.id).is_relative_to(tmp_path / "second")
+        assert second.recheck(manifest.id, 0)
+        assert second.read(manifest.id, 0) == origin.read(manifest.id, 0)
+    finally:
+        second.close()

@@ -2,13 +2,14 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from strew.content.chunker import params_for
 from strew.content.digest import ArtifactId, digest_of
 from strew.content.manifest import Entry, Manifest
 from strew.errors import DiskError
-from strew.store.index import Index, Row, prefix_of
+from strew.store.index import Index, Row, held_path, prefix_of
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def row_of(manifest: Manifest, root: str = "/r", state: str = "complete", at_s: 
         size_bytes=manifest.size_bytes,
         chunk_count=manifest.chunk_count,
         state=state,  # type: ignore[arg-type]
-        kind="held",
+        kind="installed",
         root=root,
         pinned=False,
         added_unix_s=at_s,
@@ -61,6 +62,16 @@ def test_rows_come_back_oldest_first(index: Index) -> None:
     assert index.all() == [row_of(ONE, at_s=1.0, root="/odd \udcff"), row_of(TWO, at_s=2.0)]
     assert index.get(ONE.id) == row_of(ONE, at_s=1.0, root="/odd \udcff")
     assert index.get(ArtifactId("blake3:none")) is None
+
+
+def test_what_is_held_lies_below_the_folder_of_the_file_wherever_that_is(
+    index: Index, tmp_path: Path
+) -> None:
+    held = msgspec.structs.replace(row_of(ONE, root="/before/held/ab/one"), kind="held")
+    index.save(held)
+    (found,) = index.all()
+    assert found.root == str(held_path(tmp_path / "held", ONE.id, "one"))
+    assert found.root == f"{tmp_path}/held/{ONE.id.removeprefix('blake3:')}/one"
 
 
 def test_saving_again_changes_the_place_and_not_the_age(index: Index) -> None:

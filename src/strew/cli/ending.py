@@ -2,29 +2,34 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 EXIT_BY_SIGNAL = {signal.SIGTERM: 0, signal.SIGINT: 130}
 """A service that is told to end has done its work; Ctrl-C is 128 + SIGINT, as shells count it."""
 
 
-async def until_signalled() -> signal.Signals:
-    """Wait for SIGTERM or SIGINT. A second one ends the process at once."""
+@contextmanager
+def signalled() -> Iterator[asyncio.Future[signal.Signals]]:
+    """Inside, the first SIGTERM or SIGINT completes this future, for the command to end by itself;
+    a second one ends the process at once."""
     loop = asyncio.get_running_loop()
     came: asyncio.Future[signal.Signals] = loop.create_future()
 
     def end(number: signal.Signals) -> None:
-        if not came.done():
-            came.set_result(number)
+        came.set_result(number)
+        release()
+
+    def release() -> None:
+        for number in EXIT_BY_SIGNAL:
+            loop.remove_signal_handler(number)
 
     for number in EXIT_BY_SIGNAL:
         loop.add_signal_handler(number, end, number)
     try:
-        return await came
+        yield came
     finally:
-        for number in EXIT_BY_SIGNAL:
-            loop.remove_signal_handler(number)
+        release()
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from strew.cli.connection import (
     resolve,
     tracker_of,
 )
-from strew.cli.ending import EXIT_BY_SIGNAL, interruptible, until_signalled
+from strew.cli.ending import EXIT_BY_SIGNAL, interruptible, signalled
 from strew.cli.fetching import Fetched, Job, fetched
 from strew.cli.flags import (
     ClientFlags,
@@ -112,9 +112,10 @@ async def get(
         else:
             out.line(outcome.path)
         if stay:
-            out.event("fetched", **facts)
-            out.note("serving it until stopped")
-            number = await until_signalled()
+            with signalled() as told:
+                out.event("fetched", **facts)
+                out.note("serving it until stopped")
+                number = await told
     out.result(**facts)
     return EXIT_BY_SIGNAL[number] if stay else 0
 

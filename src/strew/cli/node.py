@@ -6,9 +6,10 @@ import signal
 from strew.agent.agent import Agent
 from strew.agent.process import open_agent, peer_id_in
 from strew.agent.settings import Settings
+from strew.agent.supervision import supervised
 from strew.agent.trusting import open_trusting
 from strew.cli.call import command_app
-from strew.cli.ending import EXIT_BY_SIGNAL, until_signalled
+from strew.cli.ending import EXIT_BY_SIGNAL, signalled
 from strew.cli.flags import (
     AgentFlags,
     ConfigFlags,
@@ -71,12 +72,15 @@ async def node(
                 address = Address(*agent.address)
                 name = agent.identity.node
                 out.event("listening", host=address.host, port=address.port, node=name)
-                out.note(_welcome(settings, address))
+                welcome = _welcome(settings, address)
+                out.note(welcome)
                 if not settings.join:
                     join = join_command(key, address, trusting)
                     out.line(f"  to join, on each machine:\n    {join}")
                     out.line(f"  to publish:\n    {push_command(key, address)}")
-                number = await _until_signalled_or_refused(agent)
+                with signalled() as told:
+                    async with supervised(welcome):
+                        number = await _told_or_refused(told, agent)
     finally:
         await asyncio.to_thread(disk.close)
     out.note("stopped")
@@ -84,17 +88,13 @@ async def node(
     return EXIT_BY_SIGNAL[number]
 
 
-async def _until_signalled_or_refused(agent: Agent) -> signal.Signals:
+async def _told_or_refused(told: asyncio.Future[signal.Signals], agent: Agent) -> signal.Signals:
     """Wait for the signal to end. DeniedError if the fleet does not let this machine in."""
-    signalled = asyncio.ensure_future(until_signalled())
-    try:
-        refused = agent.trackers.refused
-        await asyncio.wait((signalled, refused), return_when=asyncio.FIRST_COMPLETED)
-        if refused.done():
-            raise refused.result()
-        return signalled.result()
-    finally:
-        signalled.cancel()
+    refused = agent.trackers.refused
+    await asyncio.wait((told, refused), return_when=asyncio.FIRST_COMPLETED)
+    if refused.done():
+        raise refused.result()
+    return told.result()
 
 
 def _prepare(settings: Settings, out: Output) -> None:

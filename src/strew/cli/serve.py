@@ -7,9 +7,10 @@ import msgspec
 
 from strew.agent.process import open_agent, open_tracker, peer_id_in
 from strew.agent.settings import Settings
+from strew.agent.supervision import supervised
 from strew.agent.trusting import Trusting, open_trusting
 from strew.cli.call import command_app
-from strew.cli.ending import EXIT_BY_SIGNAL, until_signalled
+from strew.cli.ending import EXIT_BY_SIGNAL, signalled
 from strew.cli.flags import ConfigFlags, RateFlags, ServeFlags, StoreFlags, configuration
 from strew.cli.fleetkey import is_loopback, serving_key
 from strew.cli.joining import join_command, push_command
@@ -62,7 +63,9 @@ async def serve(
             ):
                 address = Address(*agent.address)
                 _tell(settings, key, address, agent.identity.node, trusting, out)
-                number = await until_signalled()
+                with signalled() as told:
+                    async with supervised(f"tracker and origin at {address}"):
+                        number = await told
     finally:
         await asyncio.to_thread(disk.close)
     out.note("stopped")

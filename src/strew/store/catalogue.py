@@ -12,7 +12,7 @@ from strew.errors import NotFoundError, PeerError
 from strew.store import parts, retention
 from strew.store.claims import Claims
 from strew.store.copy import LocalCopy, Phase
-from strew.store.index import Index, Row
+from strew.store.index import HELD_FOLDER, STATE_FILE, Index, Row
 from strew.store.placement import SIGNATURE_WORDS, Placement
 from strew.store.pool import FilePool
 from strew.store.shelf import ManifestShelf
@@ -23,10 +23,10 @@ class Catalogue:
     """Thread-safe. Changing one artifact from two threads is for the caller to prevent."""
 
     def __init__(self, folder: Path) -> None:
-        self.held_folder = folder / "held"
+        self.held_folder = folder / HELD_FOLDER
         self.copies: dict[ArtifactId, LocalCopy] = {}
         self._lock = threading.Lock()
-        self.index = Index(folder / "index.sqlite")
+        self.index = Index(folder / STATE_FILE)
         self.pool = FilePool()
         self.shelf = ManifestShelf(folder / "manifests")
         self.tidy()

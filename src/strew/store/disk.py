@@ -21,6 +21,7 @@ from strew.errors import DiskError, UsageError
 from strew.store import parts, retention
 from strew.store.catalogue import Catalogue
 from strew.store.copy import LocalCopy
+from strew.store.index import held_path
 from strew.store.ingest import read_manifest, scan
 from strew.store.installing import install, materialise
 from strew.store.placement import Placement
@@ -254,8 +255,7 @@ class DiskStore:
     def _root_for(self, manifest: Manifest, target: Path | None) -> str:
         """The absolute path of the finished file or folder; its parent must exist."""
         if target is None:
-            folder = self._catalogue.held_folder / manifest.id.removeprefix("blake3:")
-            return str(folder / manifest.name)
+            return str(held_path(self._catalogue.held_folder, manifest.id, manifest.name))
         parent = os.path.realpath(target.parent)
         if not os.path.isdir(parent):
             raise UsageError(

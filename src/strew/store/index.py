@@ -12,10 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from strew.content.digest import ArtifactId
+from strew.content.digest import ARTIFACT_ID_PREFIX, ArtifactId
 from strew.content.manifest import Manifest
 from strew.errors import DiskError
 from strew.store.store import Kind, State
+
+STATE_FILE = "index.sqlite"
+HELD_FOLDER = "held"
+"""Beside the state file."""
 
 SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x73747265  # "stre": tells our file from any other SQLite file
@@ -63,7 +67,8 @@ _COLUMNS = (
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One artifact. `root`: absolute path of the finished file or folder."""
+    """One artifact. `root`: absolute path of the finished file or folder. What the store itself
+    holds lies below the store's folder, wherever that was moved or restored to since."""
 
     artifact: ArtifactId
     name: str
@@ -82,6 +87,7 @@ class Index:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._held_folder = path.parent / HELD_FOLDER
         self._lock = threading.Lock()
         try:
             self._db = sqlite3.connect(
@@ -124,19 +130,19 @@ class Index:
     def get(self, artifact: ArtifactId) -> Row | None:
         """What is known of one artifact."""
         rows = self._run(f"SELECT {_COLUMNS} FROM artifacts WHERE artifact=?", (artifact,))
-        return _row(rows[0]) if rows else None
+        return _row(rows[0], self._held_folder) if rows else None
 
     def all(self) -> list[Row]:
         """All artifacts, oldest first."""
         rows = self._run(f"SELECT {_COLUMNS} FROM artifacts ORDER BY added_unix_s, number")
-        return [_row(row) for row in rows]
+        return [_row(row, self._held_folder) for row in rows]
 
     def rooted_at(self, root: str) -> list[Row]:
         """Artifacts whose place is that path."""
         rows = self._run(
             f"SELECT {_COLUMNS} FROM artifacts WHERE root=? ORDER BY number", (os.fsencode(root),)
         )
-        return [_row(row) for row in rows]
+        return [_row(row, self._held_folder) for row in rows]
 
     def marks(self, artifact: ArtifactId) -> tuple[bytes, bytes]:
         """Signatures of the files, and the bitfield of lost chunks in wire form ('' if none)."""
@@ -253,10 +259,16 @@ class Index:
         )
 
 
-def rows_of(connection: sqlite3.Connection) -> list[Row]:
-    """All artifacts of a state file that somebody opened to read, oldest first; sqlite3.Error."""
+def held_path(held_folder: Path, artifact: ArtifactId, name: str) -> Path:
+    """Where the store keeps an artifact that is not installed anywhere."""
+    return held_folder / artifact.removeprefix(ARTIFACT_ID_PREFIX) / name
+
+
+def rows_of(connection: sqlite3.Connection, folder: Path) -> list[Row]:
+    """All artifacts of the state file in `folder`, which somebody opened to read, oldest first;
+    sqlite3.Error."""
     query = f"SELECT {_COLUMNS} FROM artifacts ORDER BY added_unix_s, number"
-    return [_row(row) for row in connection.execute(query)]
+    return [_row(row, folder / HELD_FOLDER) for row in connection.execute(query)]
 
 
 def prefix_of(digest: bytes) -> int:
@@ -264,16 +276,19 @@ def prefix_of(digest: bytes) -> int:
     return int.from_bytes(digest[:8], "little", signed=True)
 
 
-def _row(values: tuple) -> Row:  # type: ignore[type-arg]
+def _row(values: tuple, held_folder: Path) -> Row:  # type: ignore[type-arg]
+    artifact, root = ArtifactId(values[0]), os.fsdecode(values[7])
+    if values[6] == "held":
+        root = str(held_path(held_folder, artifact, os.path.basename(root)))
     return Row(
-        artifact=ArtifactId(values[0]),
+        artifact=artifact,
         name=values[1],
         is_tree=bool(values[2]),
         size_bytes=values[3],
         chunk_count=values[4],
         state=values[5],
         kind=values[6],
-        root=os.fsdecode(values[7]),
+        root=root,
         pinned=bool(values[8]),
         added_unix_s=values[9],
     )

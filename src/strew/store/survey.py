@@ -13,7 +13,7 @@ from strew.content.digest import ArtifactId, digest_of
 from strew.content.manifest import Manifest
 from strew.errors import DiskError
 from strew.store import parts, retention
-from strew.store.index import Row, rows_of
+from strew.store.index import STATE_FILE, Row, rows_of
 from strew.store.placement import Placement
 from strew.store.pool import FilePool
 from strew.store.shelf import ManifestShelf
@@ -43,7 +43,7 @@ class StoreSurvey:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.rows = _read_rows(folder / "index.sqlite")
+        self.rows = _read_rows(folder)
 
     def manifest(self, artifact: ArtifactId) -> Manifest:
         """The manifest of one of the rows. NotFoundError, IntegrityError."""
@@ -94,14 +94,15 @@ def _read(placement: Placement, manifest: Manifest, index: int, buffer: memoryvi
         return False
 
 
-def _read_rows(path: Path) -> list[Row]:
+def _read_rows(folder: Path) -> list[Row]:
+    path = folder / STATE_FILE
     if not path.exists():
         return []
     address = f"file:{quote(str(path.absolute()))}?mode=ro"
     try:
         connection = sqlite3.connect(address, uri=True, timeout=_BUSY_TIMEOUT_S)
         try:
-            return rows_of(connection)
+            return rows_of(connection, folder)
         finally:
             connection.close()
     except sqlite3.Error as error:
