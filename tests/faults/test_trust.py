@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -226,9 +227,10 @@ def test_keys_are_changed_while_transfers_run(fleet: Members, tmp_path: Path) ->
     for node in nodes:
         ok(fleet.call("key", "trust", f"{ids['new']}=app:*", "--data", str(node.data)))
         ok(fleet.call("key", "revoke", ids["old"], "--data", str(node.data)))
-    for node in nodes:
+        since_s = time.monotonic()
         what = f"{node.name} to leave it"
         until(lambda node=node: node.api.swarm(left) == {}, what, CHANGED_WITHIN_S + 1.0)
+        print(f"{node.name} left it {time.monotonic() - since_s:.2f} s after the revocation")
         assert not node.shows(stolen) and node.names("app:big") == ""
         assert node.shows(small), "what is in place stays"
     for node in nodes:
