@@ -23,6 +23,8 @@ CORES = (
     "content",
     "fleet",
     "messages",
+    "publication",
+    "trust",
     "swarm",
     "announce",
     "gossip",

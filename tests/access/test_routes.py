@@ -20,6 +20,8 @@ from strew.fleet import FleetKey, Role
 from strew.store.disk import DiskStore
 from strew.tracker import vault as vaults
 from strew.tracker.gate import Guard
+from strew.trust.keys import member_key
+from strew.trust.policy import Anchor
 from tests.agent.test_fetches import KEY, settings_in
 from tests.announce.makers import artifact_id
 
@@ -76,7 +78,8 @@ class Process:
 async def process(
     folder: Path, *, is_tracker: bool, profile: Profile = "lab"
 ) -> AsyncIterator[Process]:
-    settings = msgspec.structs.replace(settings_in(folder), profile=profile)
+    publisher = Anchor(member_key(OTHER_KEY).public)
+    settings = msgspec.structs.replace(settings_in(folder), profile=profile, trust=(publisher,))
     async with AsyncExitStack() as stack:
         store = DiskStore(folder)
         stack.callback(store.close)

@@ -10,6 +10,7 @@ from strew.announce.announcer import (
     AnnounceFailed,
     Announcer,
     AnnouncerEvent,
+    CatalogueForgotten,
     HoldingsChanged,
     Nudge,
     SendAnnounce,
@@ -218,3 +219,14 @@ def test_without_trackers_there_is_silence() -> None:
     assert announcer.handle(HoldingsChanged(IDLE, urgent=True), 0.0) == []
     assert announcer.deadline() is None
     assert announcer.snapshot(0.0).current == ""
+
+
+def test_what_was_told_and_not_believed_is_asked_for_again() -> None:
+    play = Play()
+    play.start()
+    play.answered(seen=50)
+    ((_, sent),) = play.do(HoldingsChanged(BUSY, urgent=True))
+    assert sent.seen == 50
+    play.answered(seen=60)
+    ((_, sent),) = play.do(CatalogueForgotten())
+    assert sent.seen == 0

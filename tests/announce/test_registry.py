@@ -4,15 +4,14 @@ import random
 
 import pytest
 
+from strew.announce.decision import Decision, Refused
+from strew.announce.naming import PublishAsked
 from strew.announce.protocol import Announce, Handout, Holding
 from strew.announce.registry import (
     FETCHING_INTERVAL_S,
     IDLE_INTERVAL_S,
     AnnounceReceived,
-    Decision,
     LeasesDue,
-    PublishAsked,
-    Refused,
     Registry,
     RegistryEvent,
 )

@@ -105,8 +105,13 @@ def test_serve_says_first_how_to_join(fleet: Fleet) -> None:
     listening = fleet.serve.events[0]
     assert listening["type"] == "listening"
     key = (fleet.home / ".local/share/strew/serve/fleet.key").read_text().strip()
+    publisher = fleet.json(
+        "key", "show", str(fleet.home / ".local/share/strew/serve/publisher.key")
+    )
+    assert listening["publisher"] == publisher["key"]
     assert listening["join"] == (
-        f"STREW_FLEET_KEY={key} strew node --join {fleet.at} --follow '*' --into DIR"
+        f"STREW_FLEET_KEY={key} strew node --join {fleet.at} --trust {publisher['key']} "
+        "--follow '*' --into DIR"
     )
     mode = (fleet.home / ".local/share/strew/serve/fleet.key").stat().st_mode
     assert mode & 0o777 == 0o600
@@ -263,6 +268,15 @@ def test_ls_show_and_status_tell_what_there_is(fleet: Fleet, published: dict[str
     shown = fleet.json("show", "app:1")
     assert shown["entries"][0]["path"] == "app.bin" and shown["chunks"] == published["chunks"]
     assert "-rw-r--r--  2.86 MiB  app.bin" in fleet.run("show", published["artifact"]).out
+    publisher = fleet.serve.events[0]["publisher"]
+    for key, trusted in (((), [False, True]), (("--trust", publisher), [True, False])):
+        shown = fleet.json("show", "app:1", *key)
+        for signers in (shown["signers"], shown["manifest_signers"]):
+            assert [(of["trusted"], of["member"]) for of in signers] == [
+                (trusted[0], False),
+                (trusted[1], True),
+            ]
+    assert "(trusted)" in fleet.run("show", "app:1", "--trust", publisher).out
     swarm = fleet.json("status", "app:1")
     assert swarm["nodes"][0]["origin"] and swarm["nodes"][0]["state"] == "seeding"
     assert "origin" in fleet.run("status", "app:1").out

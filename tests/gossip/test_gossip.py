@@ -1,7 +1,9 @@
 """The one door: events, then the exact actions."""
 
 import random
+from typing import Any
 
+import msgspec
 import pytest
 
 from strew.gossip.exchange import (
@@ -18,6 +20,7 @@ from strew.gossip.gossip import (
     Gossip,
     GossipEvent,
     Spread,
+    TrustChanged,
 )
 from strew.gossip.hearing import FANOUT
 from strew.gossip.holdings import Holding, HoldingsTold
@@ -33,6 +36,7 @@ from strew.gossip.protocol import (
     MemberState,
     Message,
     Nack,
+    Named,
     Ping,
     PingRequest,
     Summary,
@@ -47,6 +51,7 @@ from strew.messages import (
     SwarmKey,
     Tick,
 )
+from strew.publication import Admits, Signature, admit_all
 from tests.gossip.makers import (
     PORT,
     dead,
@@ -67,10 +72,12 @@ SEED: Address = ("10.200.0.1", PORT)
 class Play:
     """A node's gossip, and a clock that moves when told."""
 
-    def __init__(self, count: int = 9, seeds: list[Address] | None = None) -> None:
+    def __init__(
+        self, count: int = 9, seeds: list[Address] | None = None, admits: Admits = admit_all
+    ) -> None:
         self.now = 100.0
         known = [member(number) for number in range(1, count + 1)]
-        self.gossip = Gossip(ME, random.Random(4), self.now, seeds or [], known)
+        self.gossip = Gossip(ME, random.Random(4), self.now, seeds or [], known, admits)
 
     def do(self, event: GossipEvent) -> list[Action]:
         return self.gossip.handle(event, self.now)
@@ -375,3 +382,72 @@ def test_a_sample_is_of_the_living() -> None:
     sample = play.gossip.sample(20, "")
     assert {one.id for one in sample} == {peer_id(number) for number in range(2, 10)}
     assert isinstance(sample[0], Member)
+
+
+# --- names that are not believed ------------------------------------------------------------------
+
+
+def names_of(play: Play) -> set[str]:
+    return {named.publication.name for named in play.gossip.names()}
+
+
+def test_a_name_that_is_not_believed_is_neither_kept_nor_told_whatever_its_version() -> None:
+    """A forged high version would hide the true one from all that hear of it."""
+    play = Play(admits=lambda publication: publication.name != "forged")
+    true = Named(publication(version=5, name="true"), (holder(1),))
+    forged = Named(publication(version=1 << 60, name="forged"), (holder(2),))
+    for actions in (
+        play.hear(Tidings(member(2), (forged,))),
+        play.do(Spread(forged.publication, (holder(2),))),
+        play.do(ExchangeAsked(1, Entries(member(2), (forged,)))),
+    ):
+        assert not [a for a in actions if isinstance(a, NameHeard)]
+        assert forged not in rumours_in(actions)
+    assert play.gossip.names() == []
+    actions = play.hear(Tidings(member(1), (true,)))
+    assert [a.publication for a in actions if isinstance(a, NameHeard)] == [true.publication]
+    assert true in rumours_in(actions)
+    play.hear(Tidings(member(2), (forged,)))
+    assert names_of(play) == {"true"} and play.gossip.snapshot().conflicts == ()
+    assert forged not in rumours_in(play.run_until(play.now + 5.0))
+
+
+def test_when_trust_changes_names_are_judged_anew_and_asked_for_again() -> None:
+    believed = {"one", "two"}
+    play = Play(admits=lambda publication: publication.name in believed)
+    one = Named(publication("a:1", name="one"), (holder(1),))
+    two = Named(publication("b:1", name="two"), (holder(1),))
+    three = Named(publication("c:1", name="three"), (holder(1),))
+    play.hear(Tidings(member(1), (one, two, three)))
+    assert names_of(play) == {"one", "two"}
+    before = play.gossip._names.sums.read()
+    believed.symmetric_difference_update({"two", "three"})
+    actions = play.do(TrustChanged()) + play.step()
+    assert names_of(play) == {"one"}
+    assert [a for a in actions if isinstance(a, Exchange)], "somebody may have what was passed over"
+    play.hear(Tidings(member(1), (three,)))
+    assert names_of(play) == {"one", "three"}
+    play.hear(Tidings(member(1), (two,)))
+    assert names_of(play) == {"one", "three"}
+    believed.symmetric_difference_update({"two", "three"})
+    play.do(TrustChanged())
+    play.hear(Tidings(member(1), (two,)))
+    assert play.gossip._names.sums.read() == before, "sums are those of what is kept"
+
+
+def test_a_name_too_long_for_a_datagram_is_told_by_exchange_alone() -> None:
+    play = Play()
+    signatures = tuple(Signature(f"{number:016x}", bytes(64)) for number in range(4))
+    long = msgspec.structs.replace(
+        publication("n" * 128 + ":" + "t" * 128, name="f" * 255), signatures=signatures
+    )
+    actions = play.hear(Tidings(member(1), ()))
+    actions += play.do(Spread(long, (holder(1),)))
+    assert long not in [named.publication for named in rumours_in(actions)]
+    (kept,) = play.gossip.names()
+    assert kept.publication == long
+
+
+def rumours_in(actions: list[Action]) -> list[Any]:
+    sent = [a.message for a in actions if isinstance(a, SendDatagram)]
+    return [rumour for message in sent for rumour in message.rumours]  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from strew.gossip.protocol import Entries, Member, MemberState, Rumour, Tidings
 from strew.gossip.rumours import RumourQueue
 from strew.gossip.suspicion import Suspicions, timeout_s
 from strew.messages import Action, SendDatagram
+from strew.publication import admit_all
 from tests.gossip.makers import dead, held, member, peer_id, suspect, told
 
 ME = member(0)
@@ -40,6 +41,7 @@ class Play:
             self.health,
             self.queue,
             self.outbox,
+            admit_all,
         )
 
     def hear(self, *rumours: Rumour, now: float = 0.0) -> list[Action]:

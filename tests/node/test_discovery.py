@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from strew.announce.announcer import AnnounceAnswered
+from strew.announce.announcer import AnnounceAnswered, SendAnnounce
 from strew.announce.protocol import Handout, Peer
 from strew.announce.registry import spread_of
 from strew.content.bitfield import Bitfield
@@ -22,7 +22,10 @@ from strew.messages import (
     Dial,
     DialFailed,
     Event,
+    Join,
     Leaving,
+    LinkUp,
+    MessageReceived,
     Opened,
     PeerId,
     PlanMember,
@@ -30,7 +33,7 @@ from strew.messages import (
     Tick,
     swarm_key_of,
 )
-from strew.node import Node, Obtain, Published, PublishedHere
+from strew.node import Node, Obtain, Published, PublishedHere, Remembered, TrustChanged
 from strew.node.discovery import FEW_NEIGHBOURS
 from strew.node.peers import HEARSAY_FAILURES_MAX
 from strew.node.seeking import DIALS_MAX
@@ -334,3 +337,56 @@ def test_nobody_looks_through_the_fleet_for_what_is_none_of_its_business(
     monkeypatch.setattr(reader.node._discovery.sources, "peers", looked)
     with pytest.raises(AssertionError, match="it looked"):
         reader.names(member(1), member(1))
+
+
+# --- whom to believe ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["handout", "stream", "gossip", "memory", "here"])
+def test_of_a_publication_that_is_not_believed_nothing_is_done_whoever_tells_of_it(
+    way: str,
+) -> None:
+    believed: list[Publication] = []
+    table = Table(trackers=("tracker",), admits=lambda publication: publication in believed)
+    holder = member(1)
+    held = Holder(holder.id, holder.host, holder.port)
+
+    def tell() -> list[Action]:
+        match way:
+            case "handout":
+                peers = {FILE: (Peer(holder.id, holder.host, holder.port),)}
+                handout = Handout(
+                    lease_s=30.0, interval_s=10.0, seen=1, publications=(PUBLISHED,), peers=peers
+                )
+                return table.play(AnnounceAnswered("tracker", handout))
+            case "stream":
+                return table.play(Published(PUBLISHED))
+            case "gossip":
+                return table.names(holder, holder)
+            case "memory":
+                return table.play(Remembered(PUBLISHED, (held,)))
+            case _:
+                return table.play(PublishedHere(PUBLISHED))
+
+    actions = tell() + table.wait(1.0)
+    assert not of(Obtain, actions) and not of(Dial, actions) and not named(actions)
+    assert table.node.gossip is not None and table.node.gossip.names() == []
+    believed.append(PUBLISHED)
+    tell()
+    assert [told.publication for told in table.node.gossip.names()] == [PUBLISHED]
+
+
+def test_what_waits_to_be_fetched_is_forgotten_when_its_key_is_trusted_no_more() -> None:
+    believed = [PUBLISHED]
+    table = Table(trackers=("tracker",), admits=lambda publication: publication in believed)
+    answer = Handout(lease_s=90.0, interval_s=30.0, seen=5)
+    table.play(AnnounceAnswered("tracker", answer))
+    table.play(Published(PUBLISHED, 60.0))  # waits for a peer that has it, or for the next announce
+    believed.clear()
+    actions = table.play(TrustChanged())
+    assert of(SendAnnounce, actions)[0].announce.seen == 0
+    one = member(1)
+    table.play(LinkUp(one.id, one.host, one.port, "", dialled=False))
+    join = Join(KEY, FILE, Bitfield.full(CHUNKS).to_wire(), CHUNKS)
+    actions = table.play(MessageReceived(one.id, join)) + table.wait(30.0)
+    assert not of(Obtain, actions)

@@ -15,6 +15,7 @@ from strew.content.reference import Address
 from strew.fleet import FleetKey
 from strew.tracker.client import TrackerClient
 from strew.tracker.clock import SteadyClock
+from strew.tracker.notary import Notary
 from strew.tracker.service import Tracker, application
 from strew.tracker.state import MemoryState, StateStore
 
@@ -50,10 +51,12 @@ async def listening(app: web.Application) -> AsyncIterator[Address]:
 
 
 @asynccontextmanager
-async def served(clock: Callable[[], float] | None = None) -> AsyncIterator[Served]:
+async def served(
+    clock: Callable[[], float] | None = None, notary: Notary | None = None
+) -> AsyncIterator[Served]:
     """A tracker over state in memory, until the block ends."""
     state = MemoryState()
-    tracker = Tracker(state, KEY, clock or SteadyClock(), random.Random(1))
+    tracker = Tracker(state, KEY, clock or SteadyClock(), random.Random(1), notary=notary)
     async with listening(application(tracker)) as address, aiohttp.ClientSession() as session:
         yield Served(state, tracker, TrackerClient(session, address, KEY), session, address)
 

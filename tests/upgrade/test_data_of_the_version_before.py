@@ -28,7 +28,9 @@ class Fleet:
             archive.extractall(folder, filter="data")
         words = ("--listen", "127.0.0.1:0", "--data", "serve")
         self.running = [Running("serve", *words, env=self.env, cwd=folder)]
-        self.address = "127.0.0.1:{port}".format(**self.running[0].event("listening"))
+        listening = self.running[0].event("listening")
+        self.address = "127.0.0.1:{port}".format(**listening)
+        self.publisher = str(listening["publisher"])
 
     def node(self, *words: str) -> Running:
         """A node that joins and follows into the folder `into`."""
@@ -55,6 +57,11 @@ def test_its_names_are_known_and_its_files_are_given(fleet: Fleet) -> None:
     assert {found["reference"] for found in listed.final["names"]} == {"app:1", "app:2"}
     fleet.node("--follow", "app:1", "--data", "fresh")
     fleet.has(FIRST)
+
+
+def test_its_names_are_signed_so_that_who_trusts_its_key_believes_them(fleet: Fleet) -> None:
+    fleet.node("--follow", "app:2", "--data", "fresh", "--trust", fleet.publisher)
+    fleet.has(SECOND)
 
 
 def test_a_node_that_remembers_names_of_that_time_follows_them_on(fleet: Fleet) -> None:

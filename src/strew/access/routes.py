@@ -65,6 +65,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", f"{_V1}/artifacts", "artifacts", READ),
     Route("GET", f"{_V1}/artifacts/{{id}}", "artifact", READ),
     Route("GET", f"{_V1}/artifacts/{{id}}/manifest", "manifest", READ),
+    Route("GET", f"{_V1}/artifacts/{{id}}/envelope", "envelope", READ),
     Route("GET", f"{_V1}/names", "names", READ),
     Route("GET", f"{_V1}/names/{_NAME}", "resolve", READ),
     Route("GET", f"{_V1}/swarms/{{id}}", "swarm", READ),

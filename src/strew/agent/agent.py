@@ -28,6 +28,7 @@ from strew.agent.settings import Settings
 from strew.agent.storing import StoreThread
 from strew.agent.trackers import Trackers
 from strew.agent.transfer import Transfer
+from strew.agent.trusting import Trusting
 from strew.announce.announcer import SendAnnounce
 from strew.codec import TYPE_CHUNK, ChunkHeader
 from strew.content.digest import ArtifactId
@@ -62,7 +63,7 @@ from strew.messages import (
     Wire,
     swarm_key_of,
 )
-from strew.node import Node, Obtain
+from strew.node import Node, Obtain, TrustChanged
 from strew.store.store import ChunkStore
 from strew.tracker.service import Tracker
 from strew.transfer.limits import TokenBucket
@@ -96,7 +97,9 @@ class Agent:
         announces: bool = True,
         seeds: tuple[Address, ...] | None = None,
         is_member: bool = True,
+        trusting: Trusting,
         on_obtain: Callable[[Obtain], None] | None = None,
+        on_trust: Callable[[], None] | None = None,
         on_transfer: Callable[[Transfer], None] | None = None,
     ) -> None:
         loop = self._loop = asyncio.get_running_loop()
@@ -109,6 +112,8 @@ class Agent:
         self.fetches = Fetches(self, store, on_transfer or (lambda transfer: None))
         self._arrivals = Arrivals(self, store)
         self.metrics = AgentMetrics(self)
+        self.trusting = trusting
+        trusting.on_refusal = self.metrics.name_refused
         self.up = TokenBucket(settings.rate_up_bytes_per_s, loop.time)
         self.down = TokenBucket(settings.rate_down_bytes_per_s, loop.time)
         self.port = Port(self.identity, key, self, self.up, self.down)
@@ -122,6 +127,7 @@ class Agent:
             self.memory = Memory(self, settings.data_folder)
         self.trackers = Trackers(self, trackers, announces)
         self._on_obtain = on_obtain
+        self._on_trust = on_trust
         self._events: deque[Event] = deque()
         self._running = False
         self._timer: asyncio.TimerHandle | None = None
@@ -185,6 +191,7 @@ class Agent:
             is_member=self._is_member,
             reached_at=own_host(self.settings.listen, seeds or ()),
             incarnation=int(time.time() * 1000),
+            admits=self.trusting.admits,
         )
         for stored in self.store.artifacts():
             if stored.state == "complete":
@@ -193,6 +200,7 @@ class Agent:
         if self.memory is not None:
             self.memory.recall()
             self.spawn(self.memory.keep())
+        self.spawn(self.trusting.watch(self._trust_changed))
         self.trackers.start()
 
     async def _listen(self, host: str, port: int, http: HttpFactory, reception: Reception) -> None:
@@ -378,6 +386,12 @@ class Agent:
                 self.fetches.mend(manifest)
 
         self.storing.submit(partial(self.store.recheck, manifest.id, action.index), done)
+
+    def _trust_changed(self) -> None:
+        """Other keys are trusted from now on: what is fetched by names of the others is left."""
+        if self._on_trust is not None:
+            self._on_trust()
+        self.tell(TrustChanged())
 
     def _obtain(self, action: Obtain) -> None:
         if self._on_obtain is not None:

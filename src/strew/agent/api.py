@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -38,9 +39,10 @@ from strew.gossip.protocol import EXCHANGE_BYTES_MAX
 from strew.tracker.admission import Admission
 from strew.tracker.clientfaults import client_faults
 from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
-from strew.tracker.reports import PublishRequest
+from strew.tracker.reports import PublishRequest, record_fits
 from strew.tracker.service import Tracker
 from strew.transfer.web import HEAD_BYTES_MAX, IDLE_S
+from strew.trust import dsse
 
 REQUEST_BYTES_MAX = 64 << 10
 """Largest control request: a fetch with its list of sources."""
@@ -85,6 +87,7 @@ class NodeApi:
             "artifacts": self._artifacts,
             "artifact": self._artifact,
             "manifest": self._manifest,
+            "envelope": self._envelope,
             "swarm": self._swarm,
             "nodes": self._nodes,
             "names": self._names,
@@ -109,7 +112,7 @@ class NodeApi:
         handlers = self.handlers()
         vault = self._gate.guard.vault
         if vault is not None:
-            handlers |= Admission(self._gate, self._agent.key, vault).handlers()
+            handlers |= Admission(self._gate, self._agent.key, vault, self._anchors).handlers()
         if self._tracker is not None:
             handlers |= self._tracker.handlers()
             self._tracker.mount(app)
@@ -134,6 +137,9 @@ class NodeApi:
 
     async def _openapi(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._document, content_type="application/json")
+
+    def _anchors(self) -> tuple[str, ...]:
+        return tuple(map(str, self._agent.trusting.told()))
 
     # --- what is known ---------------------------------------------------------------------------
 
@@ -164,13 +170,32 @@ class NodeApi:
     async def _manifest(self, request: web.Request) -> web.Response:
         """That of what is stored here, else from a member that holds some of it."""
         artifact = parse_artifact_id(request.match_info["id"])
-        try:
-            raw = self._agent.store.manifest(artifact).raw
-        except NotFoundError:
-            if HELD in request.query:
-                raise
-            raw = await self._directory.manifest(artifact)
+        raw = await self._manifest_of(artifact, only_held=HELD in request.query)
         return web.Response(body=raw, content_type="application/octet-stream")
+
+    async def _manifest_of(self, artifact: ArtifactId, *, only_held: bool) -> bytes:
+        try:
+            return self._agent.store.manifest(artifact).raw
+        except NotFoundError:
+            if only_held:
+                raise
+            return await self._directory.manifest(artifact)
+
+    async def _envelope(self, request: web.Request) -> web.Response:
+        """The signed manifest as tools of others read it: DSSE in JSON. Kept here, else from a
+        member that holds the artifact."""
+        artifact = parse_artifact_id(request.match_info["id"])
+        records = self._agent.trusting.records
+        signatures = records.signatures(artifact) if records is not None else ()
+        if signatures:
+            raw = await self._manifest_of(artifact, only_held=True)
+        elif HELD in request.query:
+            raise NotFoundError(f"no signature over the manifest of {artifact} is kept here")
+        else:
+            opened = await self._directory.envelope(artifact)
+            raw, signatures = opened.payload, opened.signatures
+        body = dsse.envelope(dsse.MANIFEST_TYPE, raw, signatures)
+        return web.Response(body=body, content_type="application/json")
 
     async def _swarm(self, request: web.Request) -> web.Response:
         return _json(self._directory.swarm(parse_artifact_id(request.match_info["id"])))
@@ -194,13 +219,21 @@ class NodeApi:
         """Give an artifact that was uploaded here a name."""
         body = await body_of(request, REQUEST_BYTES_MAX)
         asked = decoded(body, _publish_decoder, "request to publish")
-        publication = self._directory.publish(reference_of(request), asked.artifact)
+        reference = reference_of(request)
+        record_fits(asked, reference)
+        publication = self._directory.publish(reference, asked)
+        if asked.draft:
+            return _json(publication)
         self._gate.note(
             request, "publish", reference=publication.reference, artifact=publication.artifact
         )
+        raw = self._agent.store.manifest(asked.artifact).raw
+        witness = self._agent.trusting.witness
+        await asyncio.to_thread(witness, asked.artifact, raw, asked.manifest_signatures)
         if self._agent.memory is not None:
             await asyncio.to_thread(self._agent.memory.save)
         if self._into is not None and follows(self._agent.settings.follow, publication.reference):
+            self._agent.trusting.begin([publication], time.time())
             self._agent.spawn(self._agent.fetches.install(publication.artifact, self._into))
         return _json(publication)
 

@@ -17,6 +17,7 @@ from strew.publication import Publication
 from strew.tracker.client import LISTING_BYTES_MAX, MANIFEST_WITHIN_S, TrackerClient
 from strew.tracker.reports import NodeReport as TrackerNodeReport
 from strew.tracker.reports import SwarmReport
+from strew.trust import dsse
 
 HOST_HEADER = {hdrs.HOST: "localhost"}
 """For the session of every strew client. The other end admits IP literals and localhost, to keep
@@ -103,6 +104,10 @@ class NodeClient(TrackerClient):
     async def held_manifest(self, artifact: ArtifactId) -> bytes:
         """As `manifest`, of what that very node holds: it asks nobody else for it."""
         return await self.manifest(artifact, f"?{HELD}=1")
+
+    async def held_envelope(self, artifact: ArtifactId) -> dsse.Opened:
+        """As `envelope`, of what that very node keeps."""
+        return await self.envelope(artifact, f"?{HELD}=1")
 
     async def gossip_nodes(self) -> list[TrackerNodeReport]:
         """Members, as this node knows them by gossip; also where it is a tracker as well."""

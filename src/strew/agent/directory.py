@@ -15,25 +15,30 @@ from typing import TYPE_CHECKING
 
 from strew.agent.client import NodeClient
 from strew.announce.allowance import full_allowance
+from strew.announce.naming import misfit
 from strew.announce.protocol import Holding, Peer
 from strew.announce.records import ArtifactFacts, NodeRecord, TrackedHolding
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
 from strew.content.reference import Address
-from strew.errors import NotFoundError, StrewError, UnavailableError
+from strew.errors import DeniedError, NotFoundError, StrewError, UnavailableError
 from strew.gossip.gossip import Gossip
 from strew.gossip.protocol import Held, Member
 from strew.messages import PeerId, SwarmKey, swarm_key_of
 from strew.node import PublishedHere
 from strew.publication import Publication
+from strew.tracker.problem import refusal_of_decision
 from strew.tracker.reports import (
     ArtifactReport,
     NodeReport,
+    PublishRequest,
     SwarmReport,
     artifact_report,
     node_report,
     swarm_report,
+    untrusted_record,
 )
+from strew.trust import dsse
 
 if TYPE_CHECKING:
     from strew.agent.agent import Agent
@@ -75,33 +80,58 @@ class Directory:
                 return publication
         raise NotFoundError(f"no artifact is named {reference}", hint="see `strew ls`")
 
-    def publish(self, reference: str, artifact: ArtifactId) -> Publication:
-        """Give an artifact that this node is the origin of a name, and have all members hear of it.
+    def publish(self, reference: str, asked: PublishRequest) -> Publication:
+        """Give an artifact that this node is the origin of a name, and have all members hear of it;
+        of a draft nobody hears.
 
-        UnavailableError while the node does not hold all of it.
+        UnavailableError while the node does not hold all of it; DeniedError if this node would not
+        itself believe the name, which others then need not either.
         """
+        artifact = asked.artifact
         manifest = self._agent.manifests.get(swarm_key_of(artifact))
         assert self._agent.node is not None
         part = self._agent.node.participations.get(swarm_key_of(artifact))
         if manifest is None or part is None or not part.swarm.have.complete:
             raise UnavailableError(f"{artifact} is not here yet", hint="push it to this node first")
-        now_s = time.time()
-        names = self.names()
-        for known in names:
-            if known.reference == reference and known.artifact == artifact:
-                return known
+        trusting, names, now_s = self._agent.trusting, self.names(), time.time()
+        if asked.record is not None:
+            publication = asked.record
+            if not trusting.admits(publication):
+                raise untrusted_record(reference)
+            last = max((of.version for of in names if of.reference == reference), default=0)
+            refused = misfit(publication, _facts_of(manifest, None), last, now_s)
+            if refused is not None and publication not in names:
+                raise refusal_of_decision(refused)
+        else:
+            for known in names:
+                is_it = (known.reference, known.artifact) == (reference, artifact)
+                if is_it and not asked.draft and trusting.signatory.stands(known, now_s):
+                    return known
+            publication = self._draft(reference, manifest, names, now_s)
+            if asked.draft:
+                return publication
+            publication = trusting.signatory.sign(publication, now_s)
+            if not trusting.admits(publication):
+                raise DeniedError(
+                    f"this node cannot sign {reference} so that it would believe it itself",
+                    hint="push with --sign-with and the key of a publisher it trusts",
+                )
+        self._agent.tell(PublishedHere(publication))
+        return publication
+
+    def _draft(
+        self, reference: str, manifest: Manifest, names: list[Publication], now_s: float
+    ) -> Publication:
         last = names[-1].version if names else 0
-        publication = Publication(
+        return Publication(
             reference=reference,
-            artifact=artifact,
+            artifact=manifest.id,
             version=max(int(now_s * MS_PER_S), last + 1),
             size_bytes=manifest.size_bytes,
             chunk_count=manifest.chunk_count,
             published_s=now_s,
             name=manifest.name,
         )
-        self._agent.tell(PublishedHere(publication))
-        return publication
 
     # --- who is there ----------------------------------------------------------------------------
 
@@ -128,14 +158,25 @@ class Directory:
     async def manifest(self, artifact: ArtifactId) -> bytes:
         """The manifest of an artifact that this node does not hold, from a member that does.
         NotFoundError."""
+        for client in self._holders_of(artifact):
+            with contextlib.suppress(StrewError):
+                return await client.held_manifest(artifact)
+        raise NotFoundError(f"no member that is known has the manifest of {artifact}")
+
+    async def envelope(self, artifact: ArtifactId) -> dsse.Opened:
+        """The same with the signatures over it. NotFoundError."""
+        for client in self._holders_of(artifact):
+            with contextlib.suppress(StrewError):
+                return await client.held_envelope(artifact)
+        raise NotFoundError(f"no member that is known has signatures over {artifact}")
+
+    def _holders_of(self, artifact: ArtifactId) -> list[NodeClient]:
         agent = self._agent
         holders = self._gossip.holders(swarm_key_of(artifact))
         assert agent.session is not None
-        for member, _ in random.sample(holders, min(HOLDERS_ASKED_MAX, len(holders))):
-            address = Address(member.host, member.port)
-            with contextlib.suppress(StrewError):
-                return await NodeClient(agent.session, address, agent.key).held_manifest(artifact)
-        raise NotFoundError(f"no member that is known has the manifest of {artifact}")
+        asked = random.sample(holders, min(HOLDERS_ASKED_MAX, len(holders)))
+        addresses = [Address(member.host, member.port) for member, _ in asked]
+        return [NodeClient(agent.session, address, agent.key) for address in addresses]
 
     def swarm(self, artifact: ArtifactId) -> SwarmReport:
         """Who has how much of an artifact, and who follows it. NotFoundError."""

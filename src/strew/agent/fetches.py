@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from strew.agent.envelopes import gather
 from strew.agent.eviction import keep_limit
 from strew.agent.transfer import Transfer
 from strew.content.bitfield import Bitfield
@@ -152,6 +153,8 @@ class Fetches:
                 self._agent.tell(StateChanged(transfer.artifact, "seeding"))
             transfer.end(path, None)
             self._agent.metrics.transfer_done(transfer)
+            if transfer.reference:
+                self._agent.spawn(gather(self._agent, transfer))
         except StrewError as error:
             self._tell_state(transfer, "failed", error.message)
             _log.warning("transfer failed", artifact=transfer.artifact, reason=str(error))

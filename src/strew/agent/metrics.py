@@ -67,6 +67,12 @@ class AgentMetrics:
         self._bans = Counter(
             "strew_peer_bans", "Peers dropped for a while, by reason", ["reason"], registry=registry
         )
+        self._refused_names = Counter(
+            "strew_names_refused",
+            "Publications that were not believed, each once, by reason",
+            ["reason"],
+            registry=registry,
+        )
         self.gossip_messages = Counter(
             "strew_gossip_messages",
             "Datagrams of gossip that came in, by what they say",
@@ -139,6 +145,10 @@ class AgentMetrics:
     def banned(self, reason: str) -> None:
         """Count a peer that was dropped for a while."""
         self._bans.labels("bad-chunks" if "digest" in reason else "stalled").inc()
+
+    def name_refused(self, kind: str) -> None:
+        """Count a publication that was not believed; a kind of strew.trust.policy.Refusal."""
+        self._refused_names.labels(kind).inc()
 
     def transfer_done(self, transfer: Transfer) -> None:
         """Count a finished fetch."""

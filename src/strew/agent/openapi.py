@@ -71,6 +71,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "artifacts": Spoken("What artifacts there are.", list[ArtifactReport]),
     "artifact": Spoken("What an artifact consists of, and its names.", ArtifactReport),
     "manifest": Spoken("The exact bytes of a manifest.", BYTES, query=HELD, also=(304,)),
+    "envelope": Spoken("The signed manifest, as a DSSE envelope.", Schema, query=HELD),
     "names": Spoken("What names there are.", list[Publication]),
     "resolve": Spoken("What a name names.", Publication),
     "swarm": Spoken("Who has how much of an artifact.", SwarmReport),

@@ -18,6 +18,7 @@ from strew.agent.api import NodeApi
 from strew.agent.following import Follower
 from strew.agent.settings import Settings
 from strew.agent.transfer import Transfer
+from strew.agent.trusting import Trusting, trusting_of
 from strew.content.reference import Address
 from strew.errors import DiskError, StrewError
 from strew.fleet import FleetKey
@@ -48,6 +49,7 @@ async def open_agent(
     is_member: bool = True,
     tracker: Tracker | None = None,
     guard: Guard | None = None,
+    trusting: Trusting | None = None,
     on_transfer: Callable[[Transfer], None] | None = None,
 ) -> AsyncIterator[Agent]:
     """A started agent, stopped when the context ends.
@@ -56,7 +58,8 @@ async def open_agent(
     tracker as well, on the same port, and its node announces to it like any other. With `seeds` it
     takes part in gossip and the hash table, or, being no `member`, asks the hash table alone.
     `guard` is what stands at its door (`open_guard`); that of a tracker is the tracker's own.
-    `on_transfer` is called for each transfer that begins.
+    `trusting` says whom it believes; without, what its settings say, and it remembers nothing of
+    that. `on_transfer` is called for each transfer that begins.
     """
     _raise_descriptor_limit()
     follower = Follower(into) if into is not None and settings.follow else None
@@ -69,7 +72,9 @@ async def open_agent(
         announces=announces,
         seeds=seeds,
         is_member=is_member,
+        trusting=trusting or trusting_of(settings, key),
         on_obtain=follower.heard if follower else None,
+        on_trust=follower.judge_again if follower else None,
         on_transfer=on_transfer,
     )
     if follower is not None:
@@ -116,13 +121,15 @@ async def open_guard(settings: Settings) -> AsyncIterator[Guard]:
 
 @asynccontextmanager
 async def open_tracker(
-    folder: Path, key: FleetKey, guard: Guard | None = None
+    folder: Path, key: FleetKey, guard: Guard | None = None, trusting: Trusting | None = None
 ) -> AsyncIterator[Tracker]:
-    """A tracker whose state lies in `folder`."""
+    """A tracker whose state lies in `folder`; names are signed and judged by `trusting`."""
     state = await asyncio.to_thread(SqliteState, folder / TRACKER_FILE)
     dice = random.Random(secrets.randbits(64))
     try:
-        yield Tracker(state, key, SteadyClock(), dice, guard=guard)
+        tracker = Tracker(state, key, SteadyClock(), dice, guard=guard, notary=trusting)
+        await asyncio.to_thread(tracker.renew)
+        yield tracker
     finally:
         state.close()
 

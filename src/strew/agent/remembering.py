@@ -53,7 +53,8 @@ class Memory:
             _log.warning("names of an earlier life cannot be read", file=file, reason=reason)
             return
         for named in self._saved:
-            self._agent.tell(Remembered(named.publication, named.holders))
+            publication = self._agent.trusting.adopt(named.publication)
+            self._agent.tell(Remembered(publication, named.holders))
 
     async def keep(self) -> None:
         """Save what is new, now and then, for ever."""

@@ -185,7 +185,7 @@ class Trackers:
             hint="name one with --at or --join",
         )
         for attempt in range(MANIFEST_ROUNDS):
-            holders = self._holders(transfer)
+            holders = self.holders(transfer)
             denials = 0
             for client in holders:
                 try:
@@ -204,7 +204,13 @@ class Trackers:
             await asyncio.sleep(MANIFEST_RETRY_S)
         raise last
 
-    def _holders(self, transfer: Transfer) -> list[TrackerClient]:
+    @property
+    def fleet_size(self) -> int:
+        """How many nodes are known to this one, at least."""
+        node = self._agent.node
+        return node.gossip.living if node is not None and node.gossip is not None else 0
+
+    def holders(self, transfer: Transfer) -> list[TrackerClient]:
         """Whom to ask: the user's sources and the trackers; in a large fleet some peers first."""
         agent = self._agent
         assert agent.session is not None and agent.node is not None

@@ -77,6 +77,10 @@ class Nudge(Event, frozen=True):
     spread_s: float = 0.0
 
 
+class CatalogueForgotten(Event, frozen=True):
+    """What this node was told of publications counts no more: have all of them told again."""
+
+
 class SendAnnounce(Action, frozen=True):
     """Announce to this tracker; answered by AnnounceAnswered or AnnounceFailed."""
 
@@ -84,7 +88,9 @@ class SendAnnounce(Action, frozen=True):
     announce: Announce
 
 
-AnnouncerEvent = HoldingsChanged | AnnounceAnswered | AnnounceFailed | Nudge | Tick
+AnnouncerEvent = (
+    HoldingsChanged | AnnounceAnswered | AnnounceFailed | Nudge | CatalogueForgotten | Tick
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,9 @@ class Announcer:
             case Nudge():
                 spread_s = min(max(0.0, event.spread_s), SPREAD_MAX_S)
                 self._wish(now + self._dice.uniform(0.0, spread_s))
+            case CatalogueForgotten():
+                self._seen.clear()
+                self._wish(now)
             case Tick():
                 if self._answer_by_s is not None and now >= self._answer_by_s:
                     self._failed(f"no answer within {ANSWER_WITHIN_S:.0f} s", now)

@@ -1,13 +1,9 @@
-"""The patterns by which a node follows names.
-
-A pattern is a reference (see strew.content.reference) in which ``*``, ``?`` and ``[..]`` are wild
-as in a shell; one without a tag follows every tag.
-"""
+"""The patterns by which a node follows names; see strew.content.pattern."""
 
 import re
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 
+from strew.content.pattern import matches, whole_pattern
 from strew.errors import UsageError
 from strew.publication import PATTERN_CHARS_MAX
 
@@ -23,13 +19,9 @@ def parse_pattern(text: str) -> str:
             f"pattern {shown!a}: a pattern is NAME:TAG in which * ? and [..] are wild",
             hint="for example 'app:*'",
         )
-    return _whole(text)
+    return whole_pattern(text)
 
 
 def follows(patterns: Iterable[str], reference: str) -> bool:
     """Whether any of `patterns` matches `reference`; case counts."""
-    return any(fnmatchcase(reference, _whole(pattern)) for pattern in patterns)
-
-
-def _whole(pattern: str) -> str:
-    return pattern if ":" in pattern else f"{pattern}:*"
+    return any(matches(pattern, reference) for pattern in patterns)

@@ -14,11 +14,12 @@ applied together, before anyone reads again. `now` is unix seconds of a clock th
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from strew.announce.address import address_of, reachable_host
 from strew.announce.allowance import ANNOUNCE_EVERY_S
+from strew.announce.decision import Decision, Refused
 from strew.announce.handout import SAMPLE, choose_peers, share_of_reply
+from strew.announce.naming import PublishAsked, RecordGiven, published, recorded
 from strew.announce.protocol import (
     INLINE_MANIFEST_BYTES_MAX,
     PEERS_MAX,
@@ -30,18 +31,16 @@ from strew.announce.protocol import (
 from strew.announce.records import (
     Dealt,
     DropNode,
-    Enrol,
     NodeRecord,
     PutNode,
-    PutPublication,
     RegistryView,
-    Write,
 )
 from strew.announce.reference import follows
 from strew.announce.tracking import moved_between, record_after
 from strew.content.digest import ArtifactId
 from strew.messages import PeerId
-from strew.publication import Publication, ReferenceText
+from strew.publication import Publication
+from strew.trust.signing import UNSIGNED, Signatory
 
 FETCHING_INTERVAL_S = 10.0
 """A node with something to fetch. Lower: fresher progress, more load; 5 is the least that the
@@ -87,46 +86,20 @@ class AnnounceReceived:
 
 
 @dataclass(frozen=True, slots=True)
-class PublishAsked:
-    """Somebody entitled to it gives an artifact a name."""
-
-    reference: ReferenceText
-    artifact: ArtifactId
-
-
-@dataclass(frozen=True, slots=True)
 class LeasesDue:
     """Time to look for leases that ended."""
 
 
-RegistryEvent = AnnounceReceived | PublishAsked | LeasesDue
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """No, with the reason. `limited`: too often, come back after `retry_after_s`. `denied`: not
-    yours. `conflict`: not now, in the present state. `invalid`: the message breaks a rule."""
-
-    kind: Literal["limited", "denied", "conflict", "invalid"]
-    message: str
-    hint: str = ""
-    retry_after_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What to answer and what to write. `moved` are swarms whose members or progress changed."""
-
-    reply: Handout | Publication | Refused | None
-    writes: tuple[Write, ...] = ()
-    moved: frozenset[ArtifactId] = frozenset()
+RegistryEvent = AnnounceReceived | PublishAsked | RecordGiven | LeasesDue
 
 
 class Registry:
     """Decides; see the module's theory of operation. `dice` choose among equal peers."""
 
-    def __init__(self, dice: random.Random) -> None:
+    def __init__(self, dice: random.Random, signatory: Signatory = UNSIGNED) -> None:
+        """`signatory` signs names that are asked for; one without keys leaves them unsigned."""
         self._dice = dice
+        self._signatory = signatory
         self.own: PeerId | None = None
         """The node that lives in the tracker's own process: it may announce as often as it likes,
         since every push of a user goes through it."""
@@ -137,7 +110,9 @@ class Registry:
             case AnnounceReceived():
                 return self._announced(event, view, now)
             case PublishAsked():
-                return _published(event, view, now)
+                return published(event, view, now, self._signatory)
+            case RecordGiven():
+                return recorded(event, view, now)
             case LeasesDue():
                 return _leases_ended(view, now)
 
@@ -304,54 +279,6 @@ def _seen_from(peer: Peer, asker: str, reached: str) -> Peer:
     """`peer` with the address under which `asker` reaches it."""
     host = reachable_host(peer.host, asker=asker, reached=reached)
     return peer if host == peer.host else Peer(peer.id, host, peer.port, peer.zone)
-
-
-def _published(event: PublishAsked, view: RegistryView, now: float) -> Decision:
-    facts = view.facts(event.artifact)
-    if facts is None:
-        return Decision(
-            Refused(
-                "conflict",
-                f"the manifest of {event.artifact} is not known here",
-                "upload the manifest first",
-            )
-        )
-    present = view.publication(event.reference)
-    if present is not None and present.artifact == event.artifact:
-        return Decision(present)
-    if not view.has_complete(event.artifact):
-        return Decision(
-            Refused(
-                "conflict",
-                f"no node that is alive holds all of {event.artifact}",
-                "let its node announce it first",
-                retry_after_s=1.0,
-            )
-        )
-    publication = Publication(
-        reference=event.reference,
-        artifact=event.artifact,
-        version=max(view.last_version() + 1, int(now * 1000)),
-        size_bytes=facts.size_bytes,
-        chunk_count=facts.chunk_count,
-        published_s=now,
-        name=facts.name,
-    )
-    enrol = Enrol(event.artifact, _followers(event.reference, view))
-    return Decision(publication, (PutPublication(publication), enrol), frozenset((event.artifact,)))
-
-
-def _followers(reference: ReferenceText, view: RegistryView) -> tuple[PeerId, ...]:
-    """Nodes that follow `reference`. A fleet has few different lists of patterns: each is
-    matched once."""
-    matched: dict[tuple[str, ...], bool] = {}
-    found: list[PeerId] = []
-    for record in view.nodes():
-        if record.follows not in matched:
-            matched[record.follows] = follows(record.follows, reference)
-        if matched[record.follows]:
-            found.append(record.peer.id)
-    return tuple(found)
 
 
 def _leases_ended(view: RegistryView, now: float) -> Decision:

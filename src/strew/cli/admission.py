@@ -1,9 +1,11 @@
 """How a machine comes by its fleet key, and a command by its admin token."""
 
 import os
+from functools import reduce
 from pathlib import Path
 
 from strew.access.joining import Welcome
+from strew.agent.anchors import Policy, TrustFile, parse_anchor
 from strew.agent.config import Configuration, Source, default_data_folder
 from strew.cli.connection import connected_by_token
 from strew.cli.fleetkey import KEY_FILE, fleet_key, is_loopback, keep_key, read_key
@@ -12,8 +14,10 @@ from strew.errors import (
     ConfigurationError,
     DeniedError,
     NotFoundError,
+    ProtocolError,
     StrewError,
     UnavailableError,
+    UsageError,
 )
 from strew.fleet import FleetKey
 from strew.tracker.vault import ADMIN_FILE, read_token
@@ -37,7 +41,19 @@ async def joining_key(found: Configuration) -> FleetKey:
     if settings.join_token is None:
         return fleet_key(settings, settings.join[0])
     welcome = await _welcomed(settings.join, settings.join_token)
+    _keep_anchors(settings.data_folder, welcome.trust)
     return keep_key(path, FleetKey.parse(welcome.fleet_key))
+
+
+def _keep_anchors(folder: Path, texts: tuple[str, ...]) -> None:
+    """Trust whom the process that let this one in trusts, beside whom its own settings name.
+    ProtocolError if what it sent are no keys, DiskError if they cannot be kept."""
+    try:
+        anchors = [parse_anchor(text) for text in texts]
+    except UsageError as error:
+        raise ProtocolError(f"welcome with a key that is none: {error.message}") from None
+    if anchors:
+        TrustFile(folder).change(lambda policy: reduce(Policy.trusting, anchors, policy))
 
 
 async def _welcomed(addresses: tuple[Address, ...], token: str) -> Welcome:

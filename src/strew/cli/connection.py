@@ -1,19 +1,22 @@
 """How commands reach a tracker or a node, and what a reference names there."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import aiohttp
+import msgspec
 
 from strew.agent.client import HOST_HEADER, NodeClient
 from strew.agent.quantity import format_duration, parse_duration
 from strew.agent.settings import Settings
+from strew.agent.trusting import Trusting, open_trusting, trusting_of
 from strew.cli.fleetkey import fleet_key, is_loopback
 from strew.content.digest import ArtifactId
 from strew.content.reference import Address, Link, Name, Reference
-from strew.errors import DeadlineExceededError, UsageError
+from strew.errors import DeadlineExceededError, IntegrityError, UsageError
 from strew.fleet import FleetKey
 from strew.publication import Publication
 from strew.tracker.token_client import TokenClient
@@ -65,11 +68,19 @@ async def connected_by_token(address: Address, token: str = "") -> AsyncIterator
         yield TokenClient(session, address, token)
 
 
-async def resolve(client: NodeClient, reference: Reference) -> Found:
-    """Find what a reference names. NotFoundError, UnavailableError, DeniedError."""
+async def resolve(
+    client: NodeClient, reference: Reference, trusting: Trusting | None = None
+) -> Found:
+    """Find what a reference names. With `trusting` only a name that is believed counts, and no
+    older one will from then on: for whoever goes by it. NotFoundError, UnavailableError,
+    DeniedError; IntegrityError if the name is not believed."""
     if isinstance(reference, Name | Link):
         name = reference.name if isinstance(reference, Link) else reference
         publication = await client.resolve(name)
+        if publication.reference != str(name):
+            raise IntegrityError(f"{client.address} answered with {publication.reference}")
+        if trusting is not None:
+            await asyncio.to_thread(trusting.require, publication, time.time())
         return Found(publication.artifact, publication.reference, publication)
     return Found(reference, "", None)
 
@@ -82,6 +93,22 @@ def listen_towards(address: Address) -> Address:
     if is_loopback(address):
         return Address("::1" if address.host == "::1" else "127.0.0.1", 0)
     return Address("::" if ":" in address.host else "0.0.0.0", 0)
+
+
+@contextmanager
+def believing(settings: Settings, key: FleetKey) -> Iterator[Trusting]:
+    """Whom a command believes; what it took is remembered where there is a folder for that."""
+    if settings.data is None:
+        yield trusting_of(settings, key)
+        return
+    with open_trusting(settings, key, settings.data) as trusting:
+        yield trusting
+
+
+def looking(settings: Settings, key: FleetKey) -> Trusting:
+    """The same for who only shows what is signed by whom, and takes nothing: in the profile strict
+    it may trust nobody."""
+    return trusting_of(msgspec.structs.replace(settings, profile="lab"), key)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from strew.agent.agent import Agent
 from strew.agent.process import open_agent
 from strew.agent.settings import Settings
 from strew.agent.transfer import Transfer
+from strew.agent.trusting import believes_nobody
 from strew.cli.connection import connected_to, listen_towards
 from strew.cli.output import Output
 from strew.cli.progress import Progress
@@ -89,6 +90,7 @@ async def fetched(job: Job, out: Output) -> AsyncIterator[Fetched]:
                 announces=not job.sources,
                 seeds=None if job.sources else (job.tracker,),
                 is_member=False,
+                trusting=believes_nobody(),
             ) as agent:
                 transfer = agent.fetches.fetch(
                     job.manifest.id,

@@ -81,6 +81,16 @@ class ClientFlags:
     at: Annotated[Text, setting("at")] = None
     fleet_key: Annotated[Text, setting("fleet-key")] = None
     profile: Annotated[Text, setting("profile")] = None
+    trust: Annotated[Texts, setting("trust")] = None
+
+
+@Parameter(name="*", group="Settings")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningFlags:
+    """For commands that give names."""
+
+    sign_with: Annotated[Text, setting("sign-with")] = None
+    name_life: Annotated[Text, setting("name-life")] = None
 
 
 @Parameter(name="*", group="Settings")
@@ -107,6 +117,9 @@ class MemberFlags:
 
     join: Annotated[Texts, setting("join")] = None
     fleet_key: Annotated[Text, setting("fleet-key")] = None
+    trust: Annotated[Texts, setting("trust")] = None
+    sign_with: Annotated[Text, setting("sign-with")] = None
+    name_life: Annotated[Text, setting("name-life")] = None
     profile: Annotated[Text, setting("profile")] = None
     zone: Annotated[Text, setting("zone")] = None
 
@@ -145,6 +158,9 @@ class ServeFlags:
     listen: Annotated[Text, setting("listen", default=f"127.0.0.1:{TRACKER_PORT}")] = None
     allow_host: Annotated[Texts, setting("allow-host")] = None
     fleet_key: Annotated[Text, setting("fleet-key")] = None
+    trust: Annotated[Texts, setting("trust")] = None
+    sign_with: Annotated[Text, setting("sign-with")] = None
+    name_life: Annotated[Text, setting("name-life")] = None
     profile: Annotated[Text, setting("profile")] = None
     zone: Annotated[Text, setting("zone")] = None
     upload_slots: Annotated[Text, setting("upload-slots")] = None
@@ -176,6 +192,7 @@ Group = (
     | RateFlags
     | ClientFlags
     | PublishFlags
+    | SigningFlags
     | TokenFlags
     | MemberFlags
     | FollowFlags

@@ -15,6 +15,7 @@ from strew.agent.quantity import format_duration, format_size
 from strew.cli.call import command_app
 from strew.cli.connection import (
     Found,
+    believing,
     connected,
     connected_to,
     deadline,
@@ -26,6 +27,7 @@ from strew.cli.fetching import Fetched, Job, fetched
 from strew.cli.flags import (
     ClientFlags,
     ConfigFlags,
+    DataFlags,
     RateFlags,
     ReferenceArgument,
     Text,
@@ -74,13 +76,14 @@ async def get(
         Texts, flag("--from", "Fetch from this HOST:PORT only; may be given several times.")
     ] = None,
     within: Annotated[Text, flag("--deadline", "Give up after this long, such as 10m.")] = None,
+    store: DataFlags = DataFlags(),
     client: ClientFlags = ClientFlags(),
     rates: RateFlags = RateFlags(),
     file: ConfigFlags = ConfigFlags(),
     out: Output = Output(),
 ) -> int:
     """Fetch what the reference names."""
-    found = configuration("client", file, client, rates)
+    found = configuration("client", file, client, rates, store)
     configure_logs(found, quiet=True)
     wanted = parse_reference(reference)
     named = _addresses(sources or [])
@@ -121,11 +124,15 @@ async def _locate(
     found: Configuration, wanted: Reference, sources: tuple[Address, ...]
 ) -> tuple[Found, Manifest]:
     """What the reference names, and its manifest, from the tracker or the named sources."""
+    key = fleet_key(found.settings, tracker_of(found.settings, wanted))
     async with connected(found.settings, wanted) as client:
-        what = await resolve(client, wanted)
+        if isinstance(wanted, str):
+            what = await resolve(client, wanted)  # an id says all there is to believe
+        else:
+            with believing(found.settings, key) as trusting:
+                what = await resolve(client, wanted, trusting)
         if not sources:
             return what, Manifest.parse(await client.manifest(what.artifact))
-    key = fleet_key(found.settings, tracker_of(found.settings, wanted))
     failure: StrewError = NotFoundError(f"{what.shown}: no node was named to ask")
     for address in sources:
         try:

@@ -6,6 +6,7 @@ import shlex
 from strew.agent.config import default_data_folder
 from strew.agent.gossiping import EVERY_CARD, own_host
 from strew.agent.settings import NODE_PORT, Settings
+from strew.agent.trusting import Trusting
 from strew.cli.fleetkey import is_loopback
 from strew.content.reference import Address
 from strew.fleet import FleetKey
@@ -15,15 +16,16 @@ NODES_LISTEN = f"0.0.0.0:{NODE_PORT}"
 _FOLLOWING = "--follow '*' --into DIR"
 
 
-def join_command(key: FleetKey, address: Address) -> str:
-    """How a machine joins through the process at `address`; with the fleet's secret in it."""
-    return f"{_secret(key)} strew node --join {reachable(address)}{_listen(address)} {_FOLLOWING}"
+def join_command(key: FleetKey, address: Address, trusting: Trusting) -> str:
+    """How a machine joins through the process at `address`; with the fleet's secret in it. It then
+    believes whom this process believes, if that has a key of its own or names anybody."""
+    trust = "".join(f" --trust {shlex.quote(str(of))}" for of in trusting.told())
+    return f"{_secret(key)} {_join(address)}{trust} {_FOLLOWING}"
 
 
 def join_by_token_command(token: str, address: Address) -> str:
     """The same with a token that is used up by it, in place of the secret."""
-    reached = reachable(address)
-    return f"STREW_JOIN_TOKEN={token} strew node --join {reached}{_listen(address)} {_FOLLOWING}"
+    return f"STREW_JOIN_TOKEN={token} {_join(address)} {_FOLLOWING}"
 
 
 def push_command(key: FleetKey, address: Address) -> str:
@@ -41,9 +43,10 @@ def token_command(settings: Settings, address: Address) -> str:
     return f"strew token new --role join --at {at}{data}"
 
 
-def _listen(address: Address) -> str:
+def _join(address: Address) -> str:
     # a node that listens on loopback only can fetch from others and give them nothing
-    return "" if is_loopback(address) else f" --listen {NODES_LISTEN}"
+    listen = "" if is_loopback(address) else f" --listen {NODES_LISTEN}"
+    return f"strew node --join {reachable(address)}{listen}"
 
 
 def _secret(key: FleetKey) -> str:

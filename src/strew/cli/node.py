@@ -7,6 +7,7 @@ from strew.agent.agent import Agent
 from strew.agent.process import open_agent, open_guard, peer_id_in
 from strew.agent.settings import Settings
 from strew.agent.supervision import supervised
+from strew.agent.trusting import open_trusting
 from strew.cli.admission import joining_key
 from strew.cli.call import command_app
 from strew.cli.ending import EXIT_BY_SIGNAL, signalled
@@ -58,31 +59,34 @@ async def node(
         # now that the folder is ours and can be written: a join token is used up by this
         key = await joining_key(found) if settings.join else serving_key(settings)
         transfers = Transfers(out)
-        async with (
-            open_guard(settings) as guard,
-            open_agent(
-                settings,
-                disk,
-                key,
-                peer=peer_id_in(settings.data_folder),
-                trackers=settings.join,
-                seeds=settings.join,
-                into=settings.into.absolute(),
-                guard=guard,
-                on_transfer=transfers.begun,
-            ) as agent,
-        ):
-            address = Address(*agent.address)
-            name = agent.identity.node
-            out.event("listening", host=address.host, port=address.port, node=name)
-            welcome = _welcome(settings, address)
-            out.note(welcome)
-            if not settings.join:
-                out.line(f"  to join, on each machine:\n    {join_command(key, address)}")
-                out.line(f"  to publish:\n    {push_command(key, address)}")
-            with signalled() as told:
-                async with supervised(welcome):
-                    number = await _told_or_refused(told, agent)
+        with open_trusting(settings, key, settings.data_folder) as trusting:
+            async with (
+                open_guard(settings) as guard,
+                open_agent(
+                    settings,
+                    disk,
+                    key,
+                    peer=peer_id_in(settings.data_folder),
+                    trackers=settings.join,
+                    seeds=settings.join,
+                    into=settings.into.absolute(),
+                    guard=guard,
+                    trusting=trusting,
+                    on_transfer=transfers.begun,
+                ) as agent,
+            ):
+                address = Address(*agent.address)
+                name = agent.identity.node
+                out.event("listening", host=address.host, port=address.port, node=name)
+                welcome = _welcome(settings, address)
+                out.note(welcome)
+                if not settings.join:
+                    join = join_command(key, address, trusting)
+                    out.line(f"  to join, on each machine:\n    {join}")
+                    out.line(f"  to publish:\n    {push_command(key, address)}")
+                with signalled() as told:
+                    async with supervised(welcome):
+                        number = await _told_or_refused(told, agent)
     finally:
         await asyncio.to_thread(disk.close)
     out.note("stopped")

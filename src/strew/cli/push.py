@@ -7,7 +7,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from strew.agent.client import NodeClient
+from strew.agent.keyfile import read_signing_key
 from strew.agent.quantity import format_duration, format_size
+from strew.agent.settings import Settings
+from strew.agent.trusting import signatory_of
 from strew.cli.call import command_app
 from strew.cli.connection import connected, deadline
 from strew.cli.ending import interruptible
@@ -16,10 +19,12 @@ from strew.cli.flags import (
     ConfigFlags,
     PublishFlags,
     RateFlags,
+    SigningFlags,
     Text,
     configuration,
     flag,
 )
+from strew.cli.fleetkey import fleet_key
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
 from strew.cli.uploading import ingested, publish, upload
@@ -29,6 +34,7 @@ from strew.content.reference import Name, parse_name, parse_reference
 from strew.errors import PartialError, UsageError
 from strew.publication import Publication
 from strew.tracker.reports import SwarmSummary
+from strew.trust.signing import Signatory
 
 app = command_app(
     "push",
@@ -53,6 +59,7 @@ async def push(
         bool, flag("--wait", "Wait until every node that follows it has it, or failed.")
     ] = False,
     within: Annotated[Text, flag("--deadline", "Give up after this long, such as 10m.")] = None,
+    signing: SigningFlags = SigningFlags(),
     client: ClientFlags = ClientFlags(),
     publisher: PublishFlags = PublishFlags(),
     rates: RateFlags = RateFlags(),
@@ -60,10 +67,11 @@ async def push(
     out: Output = Output(),
 ) -> int:
     """Publish a path, or name what is stored already, then at once."""
-    found = configuration("client", file, client, publisher, rates)
+    found = configuration("client", file, client, publisher, rates, signing)
     configure_logs(found, quiet=True)
     is_id = source.lower().startswith(ARTIFACT_ID_PREFIX)
     published_as = _name_for(source, name, is_id=is_id)
+    signatory = _signatory(found.settings)  # before anything is read: the key may be missing
     async with interruptible(), deadline(within), connected(found.settings) as tracker:
         if is_id:
             artifact = (await tracker.artifact(_artifact(source))).artifact
@@ -72,12 +80,21 @@ async def push(
             async with ingested(Path(source), out) as ingest:
                 artifact, raw = ingest.manifest.id, ingest.manifest.raw
                 new_bytes = await upload(found.settings, tracker, ingest, out)
-        published = await publish(tracker, published_as, artifact, raw)
+        published = await publish(tracker, published_as, artifact, raw, signatory)
         facts = _told(published.publication, new_bytes, out)
         if not wait:
             out.result(**facts)
             return 0
         return await _see_through(tracker, facts, published.asked_s, out)
+
+
+def _signatory(settings: Settings) -> Signatory | None:
+    """The key of --sign-with, and what else this machine signs with; None if the process at --at is
+    to sign."""
+    if settings.sign_with is None:
+        return None
+    publisher = read_signing_key(settings.sign_with)
+    return signatory_of(settings, fleet_key(settings, settings.at), publisher)
 
 
 def _artifact(text: str) -> ArtifactId:

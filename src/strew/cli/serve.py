@@ -8,6 +8,7 @@ import msgspec
 from strew.agent.process import open_agent, open_guard, open_tracker, peer_id_in
 from strew.agent.settings import Settings
 from strew.agent.supervision import supervised
+from strew.agent.trusting import Trusting, open_trusting
 from strew.cli.call import command_app
 from strew.cli.ending import EXIT_BY_SIGNAL, signalled
 from strew.cli.flags import ConfigFlags, RateFlags, ServeFlags, StoreFlags, configuration
@@ -46,25 +47,27 @@ async def serve(
     try:
         key = serving_key(settings)
         transfers = Transfers(out)
-        async with (
-            open_guard(settings) as guard,
-            open_tracker(folder, key, guard) as tracker,
-            open_agent(
-                settings,
-                disk,
-                key,
-                peer=peer_id_in(folder),
-                tracker=tracker,
-                guard=guard,
-                seeds=(),
-                on_transfer=transfers.begun,
-            ) as agent,
-        ):
-            address = Address(*agent.address)
-            _tell(settings, key, address, agent.identity.node, out)
-            with signalled() as told:
-                async with supervised(f"tracker and origin at {address}"):
-                    number = await told
+        with open_trusting(settings, key, folder, publishes=True) as trusting:
+            async with (
+                open_guard(settings) as guard,
+                open_tracker(folder, key, guard, trusting) as tracker,
+                open_agent(
+                    settings,
+                    disk,
+                    key,
+                    peer=peer_id_in(folder),
+                    tracker=tracker,
+                    guard=guard,
+                    trusting=trusting,
+                    seeds=(),
+                    on_transfer=transfers.begun,
+                ) as agent,
+            ):
+                address = Address(*agent.address)
+                _tell(settings, key, address, agent.identity.node, trusting, out)
+                with signalled() as told:
+                    async with supervised(f"tracker and origin at {address}"):
+                        number = await told
     finally:
         await asyncio.to_thread(disk.close)
     out.note("stopped")
@@ -72,10 +75,25 @@ async def serve(
     return EXIT_BY_SIGNAL[number]
 
 
-def _tell(settings: Settings, key: FleetKey, address: Address, node: str, out: Output) -> None:
+def _tell(
+    settings: Settings,
+    key: FleetKey,
+    address: Address,
+    node: str,
+    trusting: Trusting,
+    out: Output,
+) -> None:
     """How to join, as commands to copy; with the fleet's secret in them."""
-    join, publish = join_command(key, address), push_command(key, address)
-    out.event("listening", host=address.host, port=address.port, node=node, join=join)
+    own = trusting.signatory.keys[0].text
+    join, publish = join_command(key, address, trusting), push_command(key, address)
+    out.event(
+        "listening",
+        host=address.host,
+        port=address.port,
+        node=node,
+        join=join,
+        publisher=own,
+    )
     data = shlex.quote(str(settings.data_folder))
     out.line(f"tracker and origin at {address}, data in {data}")
     out.line()

@@ -1,12 +1,12 @@
 """`strew show`: what an artifact consists of, and where its files can be had over HTTP."""
 
 import stat
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote
 
 from strew.agent.quantity import format_size
 from strew.cli.call import command_app
-from strew.cli.connection import Found, connected, resolve, tracker_of
+from strew.cli.connection import Found, connected, looking, resolve, tracker_of
 from strew.cli.flags import (
     ClientFlags,
     ConfigFlags,
@@ -16,6 +16,14 @@ from strew.cli.flags import (
 )
 from strew.cli.fleetkey import fleet_key
 from strew.cli.output import Output, table
+from strew.cli.signers import (
+    Signer,
+    asked_signatures,
+    facts_of,
+    manifest_signers,
+    name_signers,
+    shown,
+)
 from strew.content.manifest import Entry, Manifest
 from strew.content.reference import Address, parse_reference
 from strew.fleet import FleetKey
@@ -43,19 +51,38 @@ async def show(
     """Show what the reference names."""
     settings = configuration("client", file, client).settings
     wanted = parse_reference(reference)
+    address = tracker_of(settings, wanted)
+    key = fleet_key(settings, address)
     async with connected(settings, wanted) as tracker:
         found = await resolve(tracker, wanted)
         manifest = Manifest.parse(await tracker.manifest(found.artifact))
-    address = tracker_of(settings, wanted)
-    addresses = _addresses(manifest, address, fleet_key(settings, address)) if url else []
+        signatures = await asked_signatures(tracker, found.artifact)
+    trusting = looking(settings, key)
+    signed = _Signed(
+        name_signers(found.publication, trusting, key),
+        manifest_signers(signatures, manifest.raw, trusting, key),
+    )
+    addresses = _addresses(manifest, address, key) if url else []
     if url:
         _print_addresses(addresses, out)
     else:
-        _print(found, manifest, out)
-    out.result(**_facts(found, manifest), **({"urls": addresses} if url else {}))
+        _print(found, manifest, signed, out)
+    out.result(
+        **_facts(found, manifest),
+        signers=facts_of(signed.name),
+        manifest_signers=facts_of(signed.manifest),
+        **({"urls": addresses} if url else {}),
+    )
 
 
-def _print(found: Found, manifest: Manifest, out: Output) -> None:
+class _Signed(NamedTuple):
+    """Who signed the name, and who the manifest."""
+
+    name: tuple[Signer, ...]
+    manifest: tuple[Signer, ...]
+
+
+def _print(found: Found, manifest: Manifest, signed: _Signed, out: Output) -> None:
     params = manifest.params
     facts: list[tuple[str, ...]] = [
         ("reference", found.reference or "-"),
@@ -68,7 +95,10 @@ def _print(found: Found, manifest: Manifest, out: Output) -> None:
             f"{format_size(params.max_bytes)}, about {format_size(params.average_bytes)}",
         ),
         ("manifest", format_size(len(manifest.raw))),
+        ("signed by", shown(signed.manifest)),
     ]
+    if found.publication is not None:
+        facts.insert(1, ("named by", shown(signed.name)))
     for line in table(facts):
         out.line(line)
     out.line()

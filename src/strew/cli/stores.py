@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from strew.agent.config import Configuration, Source, default_data_folder
+from strew.agent.signed import SIGNED_FILE, SignedRecords
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
+from strew.publication import Signature
 from strew.store.index import Row
 from strew.store.survey import StoreSurvey
 
@@ -49,6 +51,20 @@ def placed(found: Configuration, artifact: ArtifactId) -> Placed | None:
         if row is not None:
             return Placed(row, survey.manifest(artifact))
     return None
+
+
+def kept_signatures(found: Configuration, artifact: ArtifactId) -> tuple[Signature, ...]:
+    """Those over an artifact's manifest which a process with one of these folders keeps."""
+    for folder in data_folders(found):
+        if (folder / SIGNED_FILE).exists():
+            records = SignedRecords(folder)
+            try:
+                signatures = records.signatures(artifact)
+            finally:
+                records.close()
+            if signatures:
+                return signatures
+    return ()
 
 
 def _surveys(found: Configuration) -> Iterator[StoreSurvey]:

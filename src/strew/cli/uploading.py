@@ -1,7 +1,9 @@
 """Handing a published file over to its origin: the process that `strew push` talks to."""
 
 import asyncio
+import contextlib
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ import msgspec
 from strew.agent.client import NodeClient, TransferReport
 from strew.agent.process import open_agent
 from strew.agent.settings import Settings
+from strew.agent.trusting import believes_nobody
+from strew.announce.naming import AHEAD_MAX_S
 from strew.cli.connection import listen_towards
 from strew.cli.fleetkey import fleet_key
 from strew.cli.hashing import hashing
@@ -26,12 +30,14 @@ from strew.errors import (
     InputChangedError,
     IntegrityError,
     NotFoundError,
+    ProtocolError,
     StrewError,
     UnavailableError,
 )
 from strew.messages import Dial
 from strew.publication import Publication
 from strew.store.disk import DiskStore
+from strew.trust.signing import Signatory
 
 POLL_FIRST_S = 0.01
 POLL_MAX_S = 0.25
@@ -105,7 +111,12 @@ async def upload(settings: Settings, client: NodeClient, source: Source, out: Ou
     progress = out.progress()
     try:
         async with open_agent(
-            settings, source.store, key, trackers=(client.address,), announces=False
+            settings,
+            source.store,
+            key,
+            trackers=(client.address,),
+            announces=False,
+            trusting=believes_nobody(),
         ) as agent:
             report = await client.upload(manifest, agent.address[1])
             # the origin dials back; where a firewall forbids that, it fetches over this connection
@@ -167,34 +178,79 @@ def _stalled(client: NodeClient, report: TransferReport) -> StrewError:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A name that was given. `asked_s` is when, on the event loop's clock; None if it had it."""
+    """A name that was given. `asked_s` is when, on the event loop's clock; None if it had it, and
+    good for long."""
 
     publication: Publication
     asked_s: float | None
 
 
 async def publish(
-    client: NodeClient, name: Name, artifact: ArtifactId, raw: bytes | None
+    client: NodeClient,
+    name: Name,
+    artifact: ArtifactId,
+    raw: bytes | None,
+    signatory: Signatory | None,
 ) -> Published:
-    """Name the artifact, first giving its manifest if the tracker may lack it.
+    """Name the artifact, first giving its manifest if the tracker may lack it. With `signatory` the
+    name is signed here, else by the process that is asked.
 
-    Waits while the tracker has not heard of the origin yet. UnavailableError.
+    Waits while the tracker has not heard of the origin yet. UnavailableError; DeniedError if the
+    other side trusts none of the keys.
     """
-    try:
+    present: Publication | None = None
+    with contextlib.suppress(NotFoundError):
         present = await client.resolve(name)
-        if present.artifact == artifact:
-            return Published(present, None)
-    except NotFoundError:
-        pass
-    if raw is not None:
+    if raw is not None and (present is None or present.artifact != artifact):
         await client.put_manifest(artifact, raw)
     loop = asyncio.get_running_loop()
     until_s = loop.time() + PUBLISH_WITHIN_S
     while True:
         asked_s = loop.time()
         try:
-            return Published(await client.publish(name, artifact), asked_s)
+            if signatory is None:
+                given = await client.publish(name, artifact)
+            else:
+                given = await _signed(client, name, artifact, present, signatory)
         except UnavailableError:
             if asked_s > until_s:
                 raise
+        else:
+            return Published(given, None if given == present else asked_s)
         await asyncio.sleep(PUBLISH_RETRY_S)
+
+
+async def _signed(
+    client: NodeClient,
+    name: Name,
+    artifact: ArtifactId,
+    present: Publication | None,
+    signatory: Signatory,
+) -> Publication:
+    """Sign the name here and hand it in. The other side proposes version and sizes, and is believed
+    in neither: what is signed is what the manifest says, in a version near this machine's clock."""
+    now_s = time.time()
+    if present is not None and present.artifact == artifact and signatory.stands(present, now_s):
+        return present
+    draft = await client.draft(name, artifact)
+    raw = await client.manifest(artifact)
+    manifest = Manifest.parse(raw)
+    version = max(draft.version, int(now_s * 1000))
+    if version > (now_s + AHEAD_MAX_S) * 1000:
+        raise ProtocolError(
+            f"{client.address} asks for version {version} of {name}, more than a day ahead",
+            hint="is the clock of this machine or of that one wrong?",
+        )
+    record = signatory.sign(
+        Publication(
+            reference=str(name),
+            artifact=artifact,
+            version=version,
+            size_bytes=manifest.size_bytes,
+            chunk_count=manifest.chunk_count,
+            published_s=now_s,
+            name=manifest.name,
+        ),
+        now_s,
+    )
+    return await client.hand_in(name, record, await asyncio.to_thread(signatory.sign_manifest, raw))

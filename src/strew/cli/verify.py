@@ -6,10 +6,11 @@ from typing import Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
+from strew.agent.client import NodeClient
 from strew.agent.config import Configuration
 from strew.agent.quantity import format_size
 from strew.cli.call import command_app
-from strew.cli.connection import connected, deadline, resolve
+from strew.cli.connection import Found, believing, connected, deadline, looking, resolve
 from strew.cli.ending import interruptible
 from strew.cli.fetching import Job, fetched
 from strew.cli.flags import (
@@ -25,11 +26,12 @@ from strew.cli.fleetkey import fleet_key
 from strew.cli.hashing import hashing
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
-from strew.cli.stores import placed, placed_at
+from strew.cli.signers import Signer, asked_signatures, facts_of, manifest_signers, shown
+from strew.cli.stores import kept_signatures, placed, placed_at
 from strew.content.manifest import Manifest
 from strew.content.reference import Link, Reference, parse_reference
-from strew.errors import IntegrityError, NotFoundError, UsageError
-from strew.publication import Publication
+from strew.errors import ConfigurationError, IntegrityError, NotFoundError, UsageError
+from strew.publication import Publication, Signature
 from strew.store.survey import Damage, inspect
 
 app = command_app(
@@ -44,11 +46,13 @@ SHOWN_MAX = 20
 
 
 class _Subject(NamedTuple):
-    """What to check: which artifact, and where it lies."""
+    """What to check: which artifact, and where it lies. `signatures` over its manifest are those
+    that a store of this machine, or the process asked, keeps."""
 
     manifest: Manifest
     path: Path
     reference: Reference | None
+    signatures: tuple[Signature, ...]
 
 
 @app.default
@@ -84,8 +88,10 @@ async def verify(
             )
         finally:
             progress.close()
-        facts = _facts(subject, damage)
+        signers = _signers(found, subject)
+        facts = {**_facts(subject, damage), "manifest_signers": facts_of(signers)}
         _tell(subject, damage, out)
+        out.note(f"its manifest is signed by {shown(signers)}")
         if damage and repair:
             facts |= await _repair(found, subject, out)
     out.result(**facts)
@@ -112,14 +118,14 @@ async def _subject(found: Configuration, what: str, expected: str | None, out: O
     artifact = reference if isinstance(reference, str) else None
     if artifact is None:
         async with connected(found.settings, reference) as tracker:
-            artifact = (await resolve(tracker, reference)).artifact
+            artifact = (await _believed(found, tracker, reference)).artifact
     known = placed(found, artifact)
     if known is None:
         raise NotFoundError(
             f"{what} is not complete in a store of this machine",
             hint="name the path where it lies, or the store's folder with --data",
         )
-    return _Subject(known.manifest, known.path, reference)
+    return _Subject(known.manifest, known.path, reference, kept_signatures(found, artifact))
 
 
 async def _subject_at(
@@ -129,23 +135,52 @@ async def _subject_at(
     if expected is not None:
         reference = parse_reference(expected)
         async with connected(found.settings, reference) as tracker:
-            artifact = (await resolve(tracker, reference)).artifact
-            return _Subject(Manifest.parse(await tracker.manifest(artifact)), path, reference)
+            artifact = (await _believed(found, tracker, reference)).artifact
+            manifest = Manifest.parse(await tracker.manifest(artifact))
+            signatures = await asked_signatures(tracker, artifact)
+            return _Subject(manifest, path, reference, signatures)
     known = placed_at(found, path)
     if known is not None:
-        return _Subject(known.manifest, path, None)
+        signatures = kept_signatures(found, known.manifest.id)
+        return _Subject(known.manifest, path, None, signatures)
     name = _name_of(path)
-    async with connected(found.settings) as tracker:
-        named = [p for p in await tracker.names() if p.name == name]
-        if not named:
-            raise NotFoundError(
-                f"no store here knows {str(path)!r}, and nothing named {name!r} was published",
-                hint="say with --as what it should be",
+    settings = found.settings
+    with believing(settings, fleet_key(settings, settings.at)) as trusting:
+        async with connected(settings) as tracker:
+            named = [p for p in await tracker.names() if p.name == name and trusting.admits(p)]
+            if not named:
+                raise NotFoundError(
+                    f"no store here knows {str(path)!r}, and nobody who is trusted published "
+                    f"anything named {name!r}",
+                    hint="say with --as what it should be",
+                )
+            newest = max(named, key=_version)
+            out.note(
+                f"taking it for {newest.reference}" + (", the newest" if len(named) > 1 else "")
             )
-        newest = max(named, key=_version)
-        out.note(f"taking it for {newest.reference}" + (", the newest" if len(named) > 1 else ""))
-        raw = await tracker.manifest(newest.artifact)
-    return _Subject(Manifest.parse(raw), path, None)
+            raw = await tracker.manifest(newest.artifact)
+            signatures = await asked_signatures(tracker, newest.artifact)
+    return _Subject(Manifest.parse(raw), path, None, signatures)
+
+
+async def _believed(found: Configuration, tracker: NodeClient, reference: Reference) -> Found:
+    """What a reference names, for who goes by that: only a name that is believed counts."""
+    settings = found.settings
+    with believing(settings, fleet_key(settings, tracker.address)) as trusting:
+        return await resolve(tracker, reference, trusting)
+
+
+def _signers(found: Configuration, subject: _Subject) -> tuple[Signer, ...]:
+    """Who signed the manifest; without a fleet key nobody is a member of anything."""
+    settings = found.settings
+    reference = subject.reference
+    tracker = reference.address if isinstance(reference, Link) else settings.at
+    try:
+        key = fleet_key(settings, tracker)
+    except ConfigurationError:
+        return ()
+    raw = subject.manifest.raw
+    return manifest_signers(subject.signatures, raw, looking(settings, key), key)
 
 
 def _name_of(path: Path) -> str:

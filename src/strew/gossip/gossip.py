@@ -65,7 +65,7 @@ from strew.messages import (
     SwarmKey,
     Tick,
 )
-from strew.publication import Publication
+from strew.publication import Admits, Publication, admit_all
 
 TELL_S = 0.2
 """Between two rounds of telling while something pressing waits (memberlist: GossipInterval)."""
@@ -91,6 +91,10 @@ class Spread(Event, frozen=True):
     holders: tuple[Holder, ...]
 
 
+class TrustChanged(Event, frozen=True):
+    """Other keys are trusted than before: judge all names anew, and ask for those passed over."""
+
+
 GossipEvent = (
     DatagramReceived
     | ExchangeAsked
@@ -98,6 +102,7 @@ GossipEvent = (
     | ExchangeFailed
     | Spread
     | HoldingsTold
+    | TrustChanged
     | Leaving
     | Tick
 )
@@ -135,9 +140,11 @@ class Gossip:
         now: float,
         seeds: Sequence[Address],
         known: Iterable[Member] = (),
+        admits: Admits = admit_all,
     ) -> None:
         """`me.incarnation` must exceed that of this node's earlier lives: unix milliseconds do.
-        `known` are members of an earlier life, believed until a probe says otherwise."""
+        `known` are members of an earlier life, believed until a probe says otherwise; `admits` says
+        which publications are."""
         self._dice = dice
         self._membership = Membership(me, dice, known)
         self._names = Names()
@@ -157,6 +164,7 @@ class Gossip:
             self._health,
             self._queue,
             self._outbox,
+            admits,
         )
         self._schedule = Schedule(self._membership, seeds, dice, now)
         self._ledger = Ledger(self._membership, self._names, self._holdings)
@@ -191,6 +199,9 @@ class Gossip:
             case HoldingsTold(holdings=holdings):
                 for held in self._own.tell(holdings, self._membership.living, now):
                     self._hearing.own_held(held)
+            case TrustChanged():
+                self._hearing.judge_again()
+                self._schedule.at_once(now)
             case Leaving():
                 return self._leave()
         if now >= self._due_s:

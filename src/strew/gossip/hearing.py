@@ -3,7 +3,9 @@
 Every rumour, wherever it came from, goes the same way: the table it belongs to says whether it is
 news; news is queued for others, told to the node that owns the core, and has its consequences
 here. A claim of suspicion starts or shortens a time limit, one about oneself is refuted, the
-holdings of the dead are forgotten, a publication goes to some members in this very call.
+holdings of the dead are forgotten, a publication goes to some members in this very call. One that
+is not believed (`admits`) is dropped before any of that: a forged one of a high version would hide
+the true one.
 """
 
 from strew.gossip.health import Health
@@ -12,6 +14,7 @@ from strew.gossip.membership import GONE, MemberGone, Membership
 from strew.gossip.names import NameHeard, Names
 from strew.gossip.outbox import Outbox
 from strew.gossip.protocol import (
+    RUMOUR_BYTES_MAX,
     Entries,
     Held,
     Member,
@@ -19,10 +22,12 @@ from strew.gossip.protocol import (
     Named,
     Rumour,
     claim_of,
+    wire_bytes,
 )
 from strew.gossip.rumours import Lane, RumourQueue
 from strew.gossip.suspicion import Suspicions
 from strew.messages import PeerId
+from strew.publication import Admits
 
 FANOUT = 3
 """Members told in each round, and of a new publication at once. With 3 an epidemic that passes on
@@ -52,6 +57,7 @@ class Hearing:
         health: Health,
         queue: RumourQueue,
         outbox: Outbox,
+        admits: Admits,
     ) -> None:
         self._membership = membership
         self._names = names
@@ -61,6 +67,7 @@ class Hearing:
         self._health = health
         self._queue = queue
         self._outbox = outbox
+        self._admits = admits
 
     def rumour(self, rumour: Rumour, now: float) -> None:
         """Hear anything that rode on a datagram."""
@@ -137,17 +144,25 @@ class Hearing:
     def named(self, told: Named, *, own: bool = False, tell: bool = True) -> None:
         """Hear a publication; `own`: from the node that owns this core, which knows it."""
         reference = told.publication.reference
+        known = self._names.by_reference.get(reference)
+        is_same = known is not None and known.publication == told.publication
+        if not is_same and not self._admits(told.publication):
+            return
         if self._names.hear(told):
             if not own:
                 self._outbox.actions.append(NameHeard(told.publication, told.holders))
             if tell:
-                others = self._membership.pick(FANOUT)
+                fits = wire_bytes(told) <= RUMOUR_BYTES_MAX
+                others = self._membership.pick(FANOUT) if fits else []
                 self._queue.push(f"name {reference}", told, Lane.NAMES, sent=len(others))
                 self._outbox.tell(others, (told,))
             return
-        known = self._names.by_reference.get(reference)
         if known is not None and self._names.notice(told, known):
             self._queue.push(f"conflict {reference}", told, Lane.NAMES)
+
+    def judge_again(self) -> None:
+        """Whom this node trusts has changed: forget the names it does not believe any more."""
+        self._names.keep_only(self._admits)
 
     def held(self, held: Held, *, tell: bool = True) -> None:
         """Hear what a member holds; of strangers and the dead nothing is kept."""

@@ -10,7 +10,7 @@ for people to see.
 from strew.gossip.marks import Sums, named_mark
 from strew.gossip.protocol import Holder, Named
 from strew.messages import Action
-from strew.publication import Publication
+from strew.publication import Admits, Publication
 
 NAMES_MAX = 16_384
 """References known, about 8 MB. Beyond that the one with the lowest version is forgotten."""
@@ -78,6 +78,16 @@ class Names:
             del self.conflicts[next(iter(self.conflicts))]
         self.conflicts[reference] = loser
         return True
+
+    def keep_only(self, admits: Admits) -> None:
+        """Forget publications that are not believed any more."""
+        for reference, told in list(self.by_reference.items()):
+            if not admits(told.publication):
+                self.sums.remove(*named_mark(told))
+                del self.by_reference[reference]
+        for reference, lost in list(self.conflicts.items()):
+            if reference not in self.by_reference or not admits(lost.publication):
+                del self.conflicts[reference]
 
     def _make_room(self, told: Named) -> bool:
         lowest = min(self.by_reference.values(), key=lambda named: _rank(named.publication))

@@ -43,8 +43,8 @@ HEAD_BYTES_MAX = 64
 """Of a datagram beside its sender and its rumours: tag, number, `of`, and the heads of arrays."""
 
 RUMOUR_BYTES_MAX = 768
-"""Longest rumour in a datagram: the longest name and reference in plain letters, and one holder. It
-fits beside any sender; what is longer travels by exchange alone."""
+"""Longest rumour in a datagram: reference and file name of 300 letters together, two signatures and
+one holder. It fits beside any sender; what is longer travels by exchange alone."""
 
 FOLLOWS_MAX = 8
 """Patterns a claim carries. Whoever follows more is told of everything."""
@@ -366,8 +366,11 @@ _PORT_BYTES = 3
 _MEMBER_BYTES = 2 + _ID_BYTES + _PORT_BYTES + _COUNT_BYTES + 1 + 1
 _HOLDER_BYTES = 1 + _ID_BYTES + _PORT_BYTES
 _HELD_BYTES = 2 + _ID_BYTES + 4 * _COUNT_BYTES + 10 + 9
-_FIELD_NAMES_BYTES = sum(1 + len(name) for name in Publication.__struct_fields__)
-_NAMED_BYTES = 3 + 1 + _FIELD_NAMES_BYTES + 4 * _COUNT_BYTES + 1
+_SIGNED_FIELDS = ("expires_s", "signatures")
+_SIGNED_BYTES = sum(1 + len(name) for name in _SIGNED_FIELDS) + _COUNT_BYTES + 1
+_FIELDS = set(Publication.__struct_fields__).difference(_SIGNED_FIELDS)
+_NAMED_BYTES = 3 + 1 + sum(1 + len(name) for name in _FIELDS) + 4 * _COUNT_BYTES + 1
+_SIGNATURE_BYTES = 1 + 1 + 16 + 2 + 64
 
 
 def wire_bytes(rumour: Rumour) -> int:
@@ -384,6 +387,8 @@ def wire_bytes(rumour: Rumour) -> int:
     told = rumour.publication
     size = _NAMED_BYTES + _text_bytes(told.reference) + _text_bytes(told.artifact)
     size += _text_bytes(told.name)
+    if told.signatures:
+        size += _SIGNED_BYTES + len(told.signatures) * _SIGNATURE_BYTES
     for holder in rumour.holders:
         size += _HOLDER_BYTES + _text_bytes(holder.host)
     return size

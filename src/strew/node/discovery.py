@@ -19,6 +19,7 @@ from strew.content.digest import ArtifactId
 from strew.dht.contact import swarm_of
 from strew.dht.events import ProvidersFound
 from strew.gossip.exchange import ExchangeAnswered, ExchangeAsked, ExchangeFailed
+from strew.gossip.gossip import TrustChanged
 from strew.gossip.membership import MemberCame, MemberGone
 from strew.gossip.names import NameHeard
 from strew.gossip.protocol import Member
@@ -42,7 +43,7 @@ from strew.node.participation import Participation
 from strew.node.peers import PeerBook
 from strew.node.seeking import Seeker
 from strew.node.sources import SAMPLE, Sources
-from strew.publication import Publication
+from strew.publication import Admits, Publication
 
 DISCOVERY_EVENTS = (
     AnnounceAnswered,
@@ -51,6 +52,7 @@ DISCOVERY_EVENTS = (
     Published,
     PublishedHere,
     Remembered,
+    TrustChanged,
     DialDone,
     DialFailed,
     DatagramReceived,
@@ -68,7 +70,8 @@ holes."""
 class Discovery:
     """One per node, which shares its `participations`, `links` and `early` joins (read only here)
     and lends two hands: `to_swarm` tells a swarm an event, `join` tells a linked peer that this
-    node takes part. What is to be done stands in `actions`; the node takes it from there."""
+    node takes part. What is to be done stands in `actions`; the node takes it from there. Of a
+    publication that `admits` does not believe nothing is done, whoever tells of it."""
 
     def __init__(
         self,
@@ -81,6 +84,7 @@ class Discovery:
         early: Mapping[PeerId, Mapping[int, Join]],
         to_swarm: Callable[[int, Event, float], None],
         join: Callable[[int, PeerId], None],
+        admits: Admits,
     ) -> None:
         self.sources = sources
         self.actions: list[Action] = []
@@ -93,6 +97,7 @@ class Discovery:
         self._early = early
         self._to_swarm = to_swarm
         self._join = join
+        self._admits = admits
 
     @property
     def book(self) -> PeerBook:
@@ -112,6 +117,20 @@ class Discovery:
             case AnnounceAnswered():
                 self._heed(self.sources.handle(event, now), now)
                 self._on_handout(event.handout, now)
+            case Published() | PublishedHere() | Remembered():
+                if self._admits(event.publication):
+                    self._on_publication(event, now)
+            case TrustChanged():
+                self._news.keep_only(self._admits)
+                self._heed(self.sources.judge_again(now), now)
+            case DialDone() | DialFailed():
+                self._seeker.dial_ended(event, now)
+                self._seek_all(now)
+            case _:
+                self._heed(self.sources.handle(event, now), now)
+
+    def _on_publication(self, event: Published | PublishedHere | Remembered, now: float) -> None:
+        match event:
             case Published():
                 self._expect(event.publication, None, math.inf)
                 self._heed(self.sources.spread(event.publication, now), now)
@@ -125,11 +144,6 @@ class Discovery:
                 holders = tuple(here if h.id == here.id else h for h in event.holders)
                 self._heed(self.sources.spread(event.publication, now, holders), now)
                 self._on_name(NameHeard(event.publication, event.holders), now)
-            case DialDone() | DialFailed():
-                self._seeker.dial_ended(event, now)
-                self._seek_all(now)
-            case _:
-                self._heed(self.sources.handle(event, now), now)
 
     def tick(self, now: float) -> None:
         """Dial who is due; then let the sources' time pass."""
@@ -226,7 +240,7 @@ class Discovery:
                 self.met(key, link)
 
     def _on_handout(self, handout: Handout, now: float) -> None:
-        for publication in handout.publications:
+        for publication in filter(self._admits, handout.publications):
             key = swarm_key_of(publication.artifact)
             self._news.settle(key)
             if key not in self._participations:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from strew.gossip.protocol import Holder
 from strew.messages import Action, Event, swarm_key_of
-from strew.publication import Publication
+from strew.publication import Admits, Publication
 
 HEARD_MAX = 64
 """Publications kept; the oldest is forgotten, and comes with the next announce."""
@@ -100,6 +100,10 @@ class News:
         """When `due` should be called."""
         due_s = min((heard.due_s for heard in self._heard.values()), default=math.inf)
         return None if due_s == math.inf else due_s
+
+    def keep_only(self, admits: Admits) -> None:
+        """Forget publications that are not believed any more."""
+        self._heard = {key: h for key, h in self._heard.items() if admits(h.publication)}
 
     def settle(self, key: int) -> None:
         """It was asked for in another way."""

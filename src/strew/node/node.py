@@ -50,6 +50,7 @@ from strew.node.participation import Participation, holding_aside
 from strew.node.peers import PeerBook
 from strew.node.seeking import NEIGHBOURS_DEFAULT
 from strew.node.sources import Sources
+from strew.publication import Admits, admit_all
 from strew.swarm.offers import CREDIT_DEFAULT, STALL_DEFAULT_S
 from strew.swarm.slots import SLOTS_DEFAULT, UploadSlots
 from strew.swarm.swarm import BAN_BAD_S, Swarm
@@ -78,8 +79,8 @@ class Node:
     """See the module. `follows` and `trackers` are what the user configured; `now` the start.
 
     `host` is told to trackers, which otherwise take the address they see; `reached_at` to members,
-    as is `incarnation`, which must grow from one life of this node to the next. `seeds`,
-    `is_member` and `known`: see strew.node.sources.
+    as is `incarnation`, which must grow from one life of this node to the next. `admits` says which
+    publications are believed. `seeds`, `is_member` and `known`: see strew.node.sources.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Node:
         reached_at: str = "",
         incarnation: int = 0,
         known: Sequence[Member] = (),
+        admits: Admits = admit_all,
     ) -> None:
         self.me = me
         self.zone = zone
@@ -128,6 +130,7 @@ class Node:
                 seeds=seeds,
                 is_member=is_member,
                 known=known,
+                admits=admits,
             ),
             neighbours,
             self.participations,
@@ -135,6 +138,7 @@ class Node:
             self._early,
             self._to_swarm,
             self._join,
+            admits,
         )
         self._refresh_s: float | None = None
         self._slow_due_s: float | None = None

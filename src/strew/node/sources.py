@@ -23,6 +23,7 @@ from strew.announce.announcer import (
     AnnounceAnswered,
     AnnounceFailed,
     Announcer,
+    CatalogueForgotten,
     HoldingsChanged,
     Nudge,
 )
@@ -36,7 +37,7 @@ from strew.dht.dht import Dht
 from strew.dht.events import ContactNamed, DhtSnapshot, Find, Provide, Withdraw
 from strew.dht.krpc import Krpc
 from strew.gossip import holdings
-from strew.gossip.gossip import Gossip, Spread
+from strew.gossip.gossip import Gossip, Spread, TrustChanged
 from strew.gossip.holdings import HoldingsTold
 from strew.gossip.membership import MemberCame
 from strew.gossip.protocol import Holder, Member, told_follows
@@ -49,7 +50,7 @@ from strew.messages import (
     swarm_key_of,
 )
 from strew.node.participation import Participation
-from strew.publication import Publication
+from strew.publication import Admits, Publication, admit_all
 
 Address = tuple[str, int]
 
@@ -91,6 +92,7 @@ class Sources:
         seeds: Sequence[Address] | None,
         is_member: bool = True,
         known: Sequence[Member] = (),
+        admits: Admits = admit_all,
     ) -> None:
         """`me` is this node as members are told of it; `host` what a tracker is, or nothing.
         `known` are members of an earlier life."""
@@ -111,7 +113,8 @@ class Sources:
                 claim = Member(
                     me.id, me.host, me.port, me.zone, told_follows(me.follows), me.incarnation
                 )
-                self.gossip = Gossip(claim, random.Random(dice.getrandbits(64)), now, seeds, known)
+                own = random.Random(dice.getrandbits(64))
+                self.gossip = Gossip(claim, own, now, seeds, known, admits)
         self._provide_s: dict[ArtifactId, float | None] = {}
         """When each artifact held here is to be entered into the hash table; None once it is."""
         self._found_s: dict[ArtifactId, float] = {}
@@ -196,6 +199,13 @@ class Sources:
         if self.gossip is None:
             return []
         return self.gossip.handle(Spread(publication, holders), now)
+
+    def judge_again(self, now: float) -> list[Action]:
+        """Other keys are trusted than before: have all names told again."""
+        actions = self._announcer.handle(CatalogueForgotten(), now)
+        if self.gossip is not None:
+            actions += self.gossip.handle(TrustChanged(), now)
+        return actions
 
     @property
     def here(self) -> Holder:

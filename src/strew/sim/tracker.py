@@ -6,9 +6,10 @@ import random
 from typing import TYPE_CHECKING
 
 from strew.announce.announcer import AnnounceAnswered, AnnounceFailed, SendAnnounce
+from strew.announce.naming import PublishAsked
 from strew.announce.protocol import Handout
 from strew.announce.records import ArtifactFacts
-from strew.announce.registry import AnnounceReceived, PublishAsked, Registry
+from strew.announce.registry import AnnounceReceived, Registry
 from strew.content.digest import ArtifactId
 from strew.publication import Publication
 from strew.sim.network import Host, Network

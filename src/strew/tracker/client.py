@@ -30,10 +30,11 @@ from strew.content.manifest import MANIFEST_BYTES_MAX
 from strew.content.reference import Address, Name
 from strew.errors import IntegrityError, ProtocolError, UnavailableError
 from strew.fleet import FleetKey
-from strew.publication import Publication
+from strew.publication import Publication, Signature
 from strew.tracker.feed import HEARTBEAT_S
 from strew.tracker.problem import error_of_answer
 from strew.tracker.reports import ArtifactReport, NodeReport, PublishRequest, SwarmReport
+from strew.trust import dsse
 
 CONNECT_WITHIN_S = 5.0
 """Time for a connection. Lower: a lost SYN (repeated after 1 and 3 s) is fatal."""
@@ -43,6 +44,9 @@ ANSWER_WITHIN_S = 10.0
 
 MANIFEST_WITHIN_S = 60.0
 """Time for a manifest: 16 MiB over 3 Mbit/s."""
+
+ENVELOPE_BYTES_MAX = MANIFEST_BYTES_MAX * 4 // 3 + (64 << 10)
+"""Largest envelope: a manifest in base64, and signatures."""
 
 LISTING_BYTES_MAX = 16 << 20
 """Largest listing: 20,000 nodes of a swarm at 500 bytes are 10 MB."""
@@ -139,20 +143,48 @@ class TrackerClient:
             raise IntegrityError(f"tracker {self.address} gave other bytes for {artifact}")
         return raw
 
+    async def envelope(self, artifact: ArtifactId, query: str = "") -> dsse.Opened:
+        """The signed manifest, with the right bytes in it; whose signatures they are is for the
+        caller to check. NotFoundError, IntegrityError."""
+        body = await self._asked(
+            "GET",
+            f"/api/v1/artifacts/{artifact}/envelope{query}",
+            self._node,
+            limit_bytes=ENVELOPE_BYTES_MAX,
+            within_s=MANIFEST_WITHIN_S,
+        )
+        opened = dsse.open_envelope(body)
+        if opened.kind != dsse.MANIFEST_TYPE or artifact_id_of(opened.payload) != artifact:
+            raise IntegrityError(f"tracker {self.address} gave another envelope for {artifact}")
+        return opened
+
     async def put_manifest(self, artifact: ArtifactId, raw: bytes) -> None:
         """Upload a manifest; does nothing if it is known."""
         path = f"/api/v1/artifacts/{artifact}/manifest"
         await self._asked("PUT", path, self._publisher, data=raw, within_s=MANIFEST_WITHIN_S)
 
     async def publish(self, name: Name, artifact: ArtifactId) -> Publication:
-        """Give an artifact a name. UnavailableError while the tracker does not know the manifest
-        or a live node that holds all of it: announce that, then ask again."""
-        body = await self._asked(
-            "PUT",
-            f"/api/v1/names/{name.name}/{name.tag}",
-            self._publisher,
-            data=msgspec.json.encode(PublishRequest(artifact)),
+        """Give an artifact a name, signed by the process asked. UnavailableError while that does
+        not know the manifest or a live node that holds all of it: announce that, then ask again."""
+        return await self._publish(name, PublishRequest(artifact))
+
+    async def draft(self, name: Name, artifact: ArtifactId) -> Publication:
+        """What `publish` would give now, unsigned, for whoever signs it and hands it in."""
+        return await self._publish(name, PublishRequest(artifact, draft=True))
+
+    async def hand_in(
+        self, name: Name, record: Publication, manifest_signatures: tuple[Signature, ...]
+    ) -> Publication:
+        """Give a name as signed here. DeniedError if the process asked trusts none of the keys;
+        UnavailableError as `publish`, and if another name was given since the draft."""
+        asked = PublishRequest(
+            record.artifact, record=record, manifest_signatures=manifest_signatures
         )
+        return await self._publish(name, asked)
+
+    async def _publish(self, name: Name, asked: PublishRequest) -> Publication:
+        path = f"/api/v1/names/{name.name}/{name.tag}"
+        body = await self._asked("PUT", path, self._publisher, data=msgspec.json.encode(asked))
         return self._decoded(body, Publication)
 
     async def events(

@@ -2,8 +2,8 @@
 
 import msgspec
 
+from strew.announce.decision import Refused
 from strew.announce.protocol import decoded
-from strew.announce.registry import Refused
 from strew.errors import (
     ConfigurationError,
     DeniedError,

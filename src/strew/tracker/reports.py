@@ -9,7 +9,15 @@ import msgspec
 from strew.announce.records import ArtifactFacts, NodeRecord
 from strew.announce.reference import follows
 from strew.content.digest import ArtifactId
-from strew.publication import ArtifactText, HoldingState, PeerText, Publication, ReferenceText
+from strew.errors import DeniedError, UsageError
+from strew.publication import (
+    ArtifactText,
+    HoldingState,
+    PeerText,
+    Publication,
+    ReferenceText,
+    Signatures,
+)
 
 NodeState = HoldingState | Literal["waiting"]
 """As announced; `waiting` for a node that follows the artifact and has told nothing of it yet."""
@@ -108,6 +116,27 @@ class PublishRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Body of PUT /api/v1/names/{name}/{tag}."""
 
     artifact: ArtifactText
+    draft: bool = False
+    """Only tell what the name's record would be: whoever asks signs it and hands it in."""
+    record: Publication | None = None
+    """Signed elsewhere; without, the process that is asked signs."""
+    manifest_signatures: Signatures = ()
+    """Over the manifest, beside the record."""
+
+
+def record_fits(asked: PublishRequest, reference: str) -> None:
+    """UsageError if a record that is handed in is of another name than the request."""
+    record = asked.record
+    if record is not None and (record.reference, record.artifact) != (reference, asked.artifact):
+        raise UsageError(f"the record names {record.reference}, the request {reference}")
+
+
+def untrusted_record(reference: str) -> DeniedError:
+    """What a record signed by nobody who is trusted here is answered with."""
+    return DeniedError(
+        f"the record of {reference} has no signature by a key that is trusted here for it",
+        hint="'strew key trust KEY --data DIR' on that machine trusts a publisher's key",
+    )
 
 
 class PublicationEvent(msgspec.Struct, frozen=True):

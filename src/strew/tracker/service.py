@@ -15,6 +15,8 @@ import structlog
 from aiohttp import hdrs, web
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from strew.announce.decision import Decision, Refused
+from strew.announce.naming import PublishAsked, RecordGiven, renewals
 from strew.announce.protocol import (
     CONTROL_BODY_BYTES_MAX,
     Handout,
@@ -22,25 +24,29 @@ from strew.announce.protocol import (
     decoded,
     encode,
 )
-from strew.announce.records import ArtifactFacts
+from strew.announce.records import ArtifactFacts, PutPublication
 from strew.announce.registry import (
     AnnounceReceived,
-    Decision,
     LeasesDue,
-    PublishAsked,
-    Refused,
     Registry,
     RegistryEvent,
     spread_of,
 )
 from strew.content.digest import ArtifactId, artifact_id_of, parse_artifact_id
 from strew.content.manifest import MANIFEST_BYTES_MAX, Manifest
-from strew.errors import IntegrityError, NotFoundError, StrewError, UnavailableError, UsageError
+from strew.errors import (
+    IntegrityError,
+    NotFoundError,
+    StrewError,
+    UnavailableError,
+    UsageError,
+)
 from strew.fleet import FleetKey
 from strew.messages import PeerId
 from strew.publication import Publication
 from strew.tracker.feed import KINDS, Feed
 from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
+from strew.tracker.notary import NoNotary, Notary
 from strew.tracker.problem import refusal_of_decision
 from strew.tracker.reports import (
     ArtifactReport,
@@ -50,7 +56,9 @@ from strew.tracker.reports import (
     SwarmReport,
     artifact_report,
     node_report,
+    record_fits,
     swarm_report,
+    untrusted_record,
 )
 from strew.tracker.state import StateStore
 
@@ -93,7 +101,8 @@ class Beside(Protocol):
 
 class Tracker:
     """The service. `clock` gives unix seconds and must not jump (strew.tracker.clock); `dice`
-    choose peers. `state` stays the caller's to close, after `running` has ended."""
+    choose peers; `notary` signs names, and judges those signed elsewhere. `state` stays the
+    caller's to close, after `running` has ended."""
 
     def __init__(
         self,
@@ -104,10 +113,12 @@ class Tracker:
         *,
         guard: Guard | None = None,
         metrics: CollectorRegistry | None = None,
+        notary: Notary | None = None,
     ) -> None:
         self._state = state
         self._clock = clock
-        self._registry = Registry(dice)
+        self._notary = notary or NoNotary()
+        self._registry = Registry(dice, self._notary.signatory)
         self._feed = Feed()
         self._moved: dict[ArtifactId, None] = {}
         """Swarms to tell of, in the order in which they moved."""
@@ -306,14 +317,33 @@ class Tracker:
         reference = reference_of(request)
         body = await body_of(request, CONTROL_BODY_BYTES_MAX)
         asked = decoded(body, _publish_decoder, "request to publish")
-        decision = self._decide(PublishAsked(reference, asked.artifact))
+        if asked.record is None:
+            decision = self._decide(PublishAsked(reference, asked.artifact, asked.draft))
+        else:
+            record_fits(asked, reference)
+            if not self._notary.admits(asked.record):
+                raise untrusted_record(reference)
+            decision = self._decide(RecordGiven(asked.record))
         if isinstance(decision.reply, Refused):
             raise refusal_of_decision(decision.reply)
         assert isinstance(decision.reply, Publication)
         if decision.writes:
             self.gate.note(request, "publish", reference=reference, artifact=asked.artifact)
             self._tell_publication(decision.reply)
+            raw = self._state.manifest(asked.artifact)
+            assert raw is not None
+            given = asked.manifest_signatures
+            await asyncio.to_thread(self._notary.witness, asked.artifact, raw, given)
         return _json(decision.reply)
+
+    def renew(self) -> None:
+        """Sign anew what this process gave and what needs it; before anybody asks."""
+        renewed = renewals(self._state, self._clock(), self._notary.signatory)
+        self._state.apply([PutPublication(publication) for publication in renewed])
+        for artifact in {publication.artifact for publication in renewed}:
+            raw = self._state.manifest(artifact)
+            if raw is not None:
+                self._notary.witness(artifact, raw)
 
     def _tell_publication(self, publication: Publication) -> None:
         nodes = self._state.node_count()

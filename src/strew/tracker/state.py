@@ -13,6 +13,7 @@ from operator import attrgetter
 from threading import RLock
 from typing import Protocol
 
+from strew.announce.naming import REFERENCES_MAX
 from strew.announce.records import (
     ArtifactFacts,
     Candidate,
@@ -29,9 +30,6 @@ from strew.tracker.leases import Leases
 
 ARTIFACTS_MAX = 10_000
 """Manifests a tracker keeps. At the 100 to 200 kB of a usual one that is 2 GB on disk."""
-
-REFERENCES_MAX = 100_000
-"""Names a tracker keeps, about 500 bytes each in memory."""
 
 
 class StateStore(RegistryView, Protocol):

@@ -1,0 +1,1 @@
+"""Who may give names: keys, what they sign, and whose signatures are believed."""
