@@ -373,11 +373,23 @@ class LinkUp(Event, frozen=True, gc=False):
     dialled: bool
 
 
+class Guilt(IntEnum):
+    """Why a link ended, as far as its peer is to blame."""
+
+    NOBODY = 0
+    """It closed, or the network did."""
+    DRIPS = 1
+    """It did not send, or did not read, at a rate that a working machine reaches."""
+    BREACH = 2
+    """It said what no node says."""
+
+
 class LinkLost(Event, frozen=True, gc=False):
     """A peer's link ended."""
 
     peer: PeerId
     reason: str
+    guilt: Guilt = Guilt.NOBODY
 
 
 class DialFailed(Event, frozen=True, gc=False):

@@ -49,6 +49,7 @@ from strew.messages import (
     Discard,
     Disconnect,
     Event,
+    Guilt,
     Leaving,
     LinkLost,
     LinkUp,
@@ -354,7 +355,7 @@ class Agent:
         link = self.port.links.get(action.peer)
         if link is not None:
             if "digest" in action.reason or "stalled" in action.reason:
-                self.metrics.banned(action.reason)
+                self.metrics.banned("bad-chunks" if "digest" in action.reason else "stalled")
             link.lose(action.reason)
 
     def _completed(self, action: Completed) -> None:
@@ -388,9 +389,12 @@ class Agent:
     def link_up(self, link: PeerLink) -> None:
         self.tell(LinkUp(link.peer, link.host, link.port, link.zone, link.dialled))
 
-    def link_lost(self, link: PeerLink, reason: str) -> None:
+    def link_lost(self, link: PeerLink, reason: str, guilt: Guilt) -> None:
         self._arrivals.give_up(link.peer)
-        self.tell(LinkLost(link.peer, reason))
+        if guilt is Guilt.BREACH:
+            self.metrics.banned("breach")
+            _log.warning("peer breaks the protocol", peer=link.peer, host=link.host, reason=reason)
+        self.tell(LinkLost(link.peer, reason, guilt))
 
     def message_came(self, link: PeerLink, message: Wire) -> None:
         self.tell(MessageReceived(link.peer, message))

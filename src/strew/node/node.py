@@ -27,6 +27,7 @@ from strew.messages import (
     Disconnect,
     Drop,
     Event,
+    Guilt,
     Join,
     Leave,
     Leaving,
@@ -50,7 +51,7 @@ from strew.node.participation import Participation, holding_aside
 from strew.node.peers import PeerBook
 from strew.node.seeking import NEIGHBOURS_DEFAULT
 from strew.node.sources import Sources
-from strew.swarm.offers import CREDIT_DEFAULT, STALL_DEFAULT_S
+from strew.swarm.offers import BAN_STALLED_S, CREDIT_DEFAULT, STALL_DEFAULT_S
 from strew.swarm.slots import SLOTS_DEFAULT, UploadSlots
 from strew.swarm.swarm import BAN_BAD_S, Swarm
 
@@ -69,6 +70,10 @@ EARLY_JOINS_MAX = 16
 
 REFRESH_S = 1.0
 """How often the state told to trackers is renewed while something is being fetched."""
+
+BAN_S = {Guilt.DRIPS: BAN_STALLED_S, Guilt.BREACH: BAN_BAD_S}
+"""How long a peer is not dealt with whose link ended by its own fault, as the swarms have it for
+neighbours that stall and that send bad chunks. Shorter: it does the same again sooner."""
 
 _FOR_THE_NODE = frozenset((Meet, Drop, Completed))
 """What a swarm wants that the node has a part in; everything else goes on to the shell."""
@@ -220,6 +225,7 @@ class Node:
             "zone": self.zone,
             "links": len(self._links),
             **self._discovery.sources.snapshot(now),
+            "bans": self.book.bans(now),
             "swarms": {
                 p.artifact: {"state": p.state, "reason": p.reason, **p.swarm.snapshot()}
                 for p in self.participations.values()
@@ -369,6 +375,8 @@ class Node:
         self._linked_s.pop(event.peer, None)
         self._early.pop(event.peer, None)
         self.book.lost(event.peer, now)
+        if event.guilt in BAN_S:
+            self.book.ban(event.peer, now + BAN_S[event.guilt], now)
         for key, part in list(self.participations.items()):
             part.joined.pop(event.peer, None)
             if event.peer in part.swarm.neighbours:

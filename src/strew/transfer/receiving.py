@@ -14,6 +14,7 @@ from strew.codec import (
     unpack_chunk_header,
 )
 from strew.errors import ProtocolError
+from strew.messages import Guilt
 from strew.transfer.limits import TokenBucket
 
 BUFFERS_MAX = 40
@@ -90,7 +91,7 @@ class ChunkSink(Protocol):
     def chunk_broken(self, header: ChunkHeader) -> None:
         """The sender gave up on a chunk it began."""
 
-    def data_lost(self, reason: str) -> None:
+    def data_lost(self, reason: str, guilt: Guilt) -> None:
         """The connection ended, or broke the protocol; called once."""
 
 
@@ -107,6 +108,8 @@ class ChunkReceiver(asyncio.BufferedProtocol):
         self._head_view = memoryview(self._head)
         self._waste: memoryview | None = None
         self._header: ChunkHeader | None = None
+        self._unfinished: ChunkHeader | None = None
+        """The last slice of a chunk that has more to come: these are next, or a BREAK."""
         self._wanted = False
         self._buffer: SliceBuffer | None = None
         self._filled = 0
@@ -183,8 +186,9 @@ class ChunkReceiver(asyncio.BufferedProtocol):
     def _head_came(self) -> None:
         try:
             header = unpack_chunk_header(self._head)
+            self._unfinished = _following(self._unfinished, header)
         except ProtocolError as error:
-            self._end(error.message)
+            self._end(error.message, Guilt.BREACH)
             return
         if header.kind == TYPE_BREAK:
             self._sink.chunk_broken(header)
@@ -237,8 +241,26 @@ class ChunkReceiver(asyncio.BufferedProtocol):
             self._buffer.release()
             self._buffer = None
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, guilt: Guilt = Guilt.NOBODY) -> None:
         if self._ended:
             return
         self.stop()
-        self._sink.data_lost(reason)
+        self._sink.data_lost(reason, guilt)
+
+
+def _following(before: ChunkHeader | None, header: ChunkHeader) -> ChunkHeader | None:
+    """Check that a slice is the next one of the unfinished chunk, or the first of any, and return
+    it if more must come. ProtocolError: chunks are never interleaved, nor begun anew."""
+    if before is None:
+        if header.kind == TYPE_BREAK or header.offset:
+            raise ProtocolError(f"slice at {header.offset} of chunk {header.chunk}, never begun")
+    else:
+        same = (before.swarm, before.chunk, before.total)
+        end = before.offset + before.slice_bytes
+        if (header.swarm, header.chunk, header.total) != same:
+            raise ProtocolError(f"chunk {header.chunk} begun before chunk {before.chunk} ended")
+        if header.kind == TYPE_BREAK:
+            return None
+        if header.offset != end:
+            raise ProtocolError(f"slice at {header.offset} of chunk {header.chunk}, {end} is next")
+    return header if header.offset + header.slice_bytes < header.total else None

@@ -1,0 +1,64 @@
+"""A fifth of a fleet lies, in each way that the wire allows: the others have what they came for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from strew.content.reference import parse_address
+from strew.swarm.neighbour import BAD_CHUNKS_MAX
+from tests.cli.processes import until
+from tests.faults.liars import KINDS, Liar, Liars
+from tests.faults.races import Races
+from tests.machines import Fleet
+
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(180)]
+
+NAMES = tuple(f"n{number}" for number in range(8))
+LIARS = 2
+SIZE_BYTES = 30_000_000
+RATE = "3M"
+
+PROMISE_B = 1.5
+
+
+@pytest.fixture(scope="module")
+def races(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Races]:
+    with Fleet(tmp_path_factory.mktemp("fleet"), "--rate-up", RATE) as fleet:
+        races = Races(fleet, NAMES, SIZE_BYTES, RATE)
+        races.measure()
+        yield races
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_liars_cost_little(races: Races, kind: str) -> None:
+    fleet = races.fleet
+    manifest = races.stage()
+    at = parse_address(fleet.at)
+    liars = [KINDS[kind](fleet.key, at, manifest, seed) for seed in range(LIARS)]
+    failures = {m.name: m.api.metric("strew_chunk_verify_failures_total") for m in races.machines}
+    with Liars(liars):
+        wait_until_known(fleet, liars)
+        took_s = races.finish(manifest.id, races.publish(manifest.id))
+        banned = [races.bans(machine) for machine in races.machines]
+    assert sum(liar.links for liar in liars) > 0, "nobody met a liar"
+    bad = [
+        machine.api.metric("strew_chunk_verify_failures_total") - failures[machine.name]
+        for machine in races.machines
+    ]
+    ratio = races.told(kind, took_s, PROMISE_B)
+    print(
+        f"  links {[liar.links for liar in liars]}, asked {[liar.asked for liar in liars]}, "
+        f"bad chunks by victim {[int(each) for each in bad]}, bans {[len(b) for b in banned]}"
+    )
+    assert not races.ids() & set().union(*banned), "honest machines were banned"
+    assert max(bad) <= BAD_CHUNKS_MAX * LIARS
+    races.no_tracebacks()
+    assert ratio <= PROMISE_B
+
+
+def wait_until_known(fleet: Fleet, liars: list[Liar]) -> None:
+    """Until the tracker names them to whoever asks."""
+    ids = {liar.peer.id for liar in liars}
+    until(lambda: ids <= {node["id"] for node in fleet.api.json("nodes")}, "liars to announce")
