@@ -452,6 +452,11 @@ class Closed(Event, frozen=True, gc=False):
     artifact: ArtifactId
 
 
+class Retiring(Event, frozen=True, gc=False):
+    """The process is about to leave, and has some time for it: what only this node has is handed
+    over first (strew.swarm.handover)."""
+
+
 class Leaving(Event, frozen=True, gc=False):
     """The process is about to stop."""
 

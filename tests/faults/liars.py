@@ -49,6 +49,7 @@ BACK_AFTER_S = 0.5
 AHEAD_BYTES_MAX = 4 << 20
 """It keeps so much on its way to one victim: without end, and not all at once."""
 
+
 class Liar:
     """One that claims all chunks. Each kind of lie is a class of its own below."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from strew.content.digest import ArtifactId
@@ -25,7 +24,7 @@ WITHIN_B = 6.0
 
 
 class Races:
-    """Files of `size_bytes` that a fleet fetches, each under the same file name as the one before."""
+    """Files of `size_bytes` that a fleet fetches, each in the place of the one before."""
 
     def __init__(self, fleet: Fleet, names: Sequence[str], size_bytes: int, rate: str) -> None:
         self.fleet = fleet
@@ -65,7 +64,7 @@ class Races:
     def finish(
         self, artifact: ArtifactId, began_s: float, machines: Sequence[Machine] = ()
     ) -> float:
-        """Wait until these (all, if none are named) have it; after how many seconds the last did."""
+        """Wait until these (all, if none are named) have it; how long the last one took."""
         waited_for = list(machines) or self.machines
         for machine in waited_for:
             left_s = began_s + self.within_s - time.monotonic()
@@ -98,5 +97,3 @@ class Races:
         for machine in self.machines:
             assert "Traceback" not in machine.running.errors, machine.running.errors
         assert "Traceback" not in self.fleet.serve.errors, self.fleet.serve.errors
-
-

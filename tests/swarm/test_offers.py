@@ -7,6 +7,7 @@ import pytest
 from strew.messages import Role
 from strew.swarm.frontier import LAG_RATIO, LAG_SPARE
 from strew.swarm.layout import STAR_MAX
+from strew.swarm.liars import BAN_BAD_S
 from strew.swarm.neighbour import STALLS_MAX
 from strew.swarm.offers import (
     BAN_STALLED_S,
@@ -15,7 +16,7 @@ from strew.swarm.offers import (
     STARVED_AFTER_S,
     UNANSWERED_MIN_S,
 )
-from strew.swarm.swarm import BAN_BAD_S, TICK_S
+from strew.swarm.swarm import TICK_S
 from tests.swarm.board import ALL, Board
 
 

@@ -56,6 +56,7 @@ from strew.messages import (
     MessageReceived,
     PeerId,
     Recheck,
+    Retiring,
     Send,
     SendChunk,
     SendDatagram,
@@ -76,6 +77,13 @@ from strew.transfer.reception import (
     STRANGERS_TRACKER_MAX,
     Reception,
 )
+
+HAND_OVER_MAX_S = 15.0
+"""How long a node that was told to end goes on for the sake of chunks that only it has. Lower: more
+of them are lost until it is back; higher: a service manager that stops it waits for longer (systemd
+kills after 90 s)."""
+
+HAND_OVER_LOOK_S = 0.05
 
 PORT_TRIES = 16
 """Ports tried where any will do: that of a number free for TCP may be taken for UDP."""
@@ -211,6 +219,16 @@ class Agent:
                 if port or attempt == PORT_TRIES - 1:
                     raise
 
+    async def hand_over(self) -> int:
+        """To be called before `stop` by a process that leaves of its own accord: others get what
+        only this node has, as far as that goes in a bounded time. How many chunks are left."""
+        assert self.node is not None
+        self.tell(Retiring())
+        end_s = self.now() + HAND_OVER_MAX_S
+        while self.node.owed and self.now() < end_s:
+            await asyncio.sleep(HAND_OVER_LOOK_S)
+        return self.node.owed
+
     async def stop(self) -> None:
         """Say goodbye, end transfers where they are (they can be resumed), close everything."""
         if self._stopping:
@@ -255,6 +273,12 @@ class Agent:
             "neighbours": len(part.swarm.neighbours),
             **part.swarm.traffic(),
         }
+
+    def reason(self, artifact: ArtifactId) -> str:
+        """Why an artifact that is being fetched does not get on; empty while it does."""
+        assert self.node is not None
+        part = self.node.participations.get(swarm_key_of(artifact))
+        return part.reason if part is not None else ""
 
     def now(self) -> float:
         """The clock of all times in transfers."""

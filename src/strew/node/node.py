@@ -41,6 +41,7 @@ from strew.messages import (
     Opened,
     PeerId,
     PlanMember,
+    Retiring,
     Send,
     StateChanged,
     Tick,
@@ -51,9 +52,10 @@ from strew.node.participation import Participation, holding_aside
 from strew.node.peers import PeerBook
 from strew.node.seeking import NEIGHBOURS_DEFAULT
 from strew.node.sources import Sources
+from strew.swarm.liars import BAN_BAD_S
 from strew.swarm.offers import BAN_STALLED_S, CREDIT_DEFAULT, STALL_DEFAULT_S
 from strew.swarm.slots import SLOTS_DEFAULT, UploadSlots
-from strew.swarm.swarm import BAN_BAD_S, Swarm
+from strew.swarm.swarm import Swarm
 
 LINKS_MAX = 512
 """Links at once, as SECURITY.md limits inbound connections."""
@@ -182,12 +184,20 @@ class Node:
                 self._on_state(event, now)
             case Closed():
                 self._on_closed(event, now)
+            case Retiring():
+                for key in list(self.participations):
+                    self._to_swarm(key, event, now)
             case Leaving():
                 self._announce(now, leaving=True)
             case _ if isinstance(event, DISCOVERY_EVENTS):
                 self._discovery.handle(event, now)
             case _:
                 raise AssertionError(f"a node is not told of {type(event).__name__}")
+
+    @property
+    def owed(self) -> int:
+        """How many chunks only this node has, of those that somebody could take over."""
+        return sum(part.swarm.owed for part in self.participations.values())
 
     @property
     def book(self) -> PeerBook:
@@ -247,7 +257,9 @@ class Node:
             if due is not None and due <= now:
                 self._to_swarm(key, Tick(), now)
         if self._refresh_s is not None and now >= self._refresh_s:
-            fetching = any(p.state == "fetching" for p in self.participations.values())
+            fetching = [p for p in self.participations.values() if p.state == "fetching"]
+            for part in fetching:
+                part.look(now)
             self._refresh_s = now + REFRESH_S if fetching else None
             self._announce(now)
             self._discovery.look_again(now)

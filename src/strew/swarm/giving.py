@@ -30,6 +30,12 @@ CREDIT_IN_ALL = 12
 PIPELINE_MAX = 2
 """Chunks that may wait on one connection: the second fills the gap after the first."""
 
+HELD_RATIO = 0.25
+"""A chunk of which so many of the neighbours say that they have it already is not given: it is one
+that an earlier version had. What few say may be a lie, and then nobody would get it in time. Lower:
+a fifth that claims to have everything holds the others up; higher: what some machines have already
+is sent again."""
+
 PASS_TIME_FIRST_S = 2.0
 """How long an owner may take before any other was timed."""
 
@@ -206,9 +212,14 @@ class Giving:
             queue.popleft()
             self._out[index] = True
             self._left -= 1
-            if state.availability[index] == 0 and index not in self._given:
+            if index not in self._given and index not in owner.have and not self._spreads(index):
                 return index
         return None
+
+    def _spreads(self, index: int) -> bool:
+        """Whether layer 2 brings this chunk to everybody, by what neighbours say they have."""
+        state = self._state
+        return state.availability[index] > HELD_RATIO * len(state.neighbours)
 
     def _farthest_behind(self) -> int:
         """The stripe whose next chunk comes first in the file."""

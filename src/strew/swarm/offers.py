@@ -21,7 +21,7 @@ from strew.messages import (
     Role,
 )
 from strew.swarm.haves import Haves
-from strew.swarm.neighbour import STALLS_MAX, Neighbour
+from strew.swarm.neighbour import REFUSALS_MAX, STALLS_MAX, Neighbour
 from strew.swarm.slots import Slot
 from strew.swarm.state import SwarmState
 
@@ -308,6 +308,9 @@ class Offers:
         neighbour.renewed = False
         if self._unask(neighbour, index):
             self._release(index)
+            neighbour.refusals += 1
+            if neighbour.refusals >= REFUSALS_MAX:
+                self._state.judge((neighbour,), hollow=True)
 
     def _release(self, index: int) -> None:
         """One source fewer for this chunk; without any it may be asked for again."""
@@ -362,6 +365,8 @@ class Offers:
                 seconds = max(now - started_s, 1e-6)
                 length_bytes = state.lengths[index]
                 sender.received(length_bytes, seconds)
+                if sender.hollow:
+                    state.judge((sender,), hollow=False)
                 pace = seconds / length_bytes
                 if self._receive_pace_s_per_byte == 0.0:
                     self._receive_pace_s_per_byte = pace
@@ -415,11 +420,13 @@ class Offers:
         self._insure(now)
 
     def _notice_hunger(self, now: float) -> None:
-        if self._state.in_flight or self._fed_s is None:
+        state = self._state
+        if state.in_flight or self._fed_s is None:
             self._fed_s = now
         elif now - self._fed_s > STARVED_AFTER_S:
             self._fed_s = now
             self._starved_until_s = now + STARVED_S
+            state.judge(state.neighbours.values(), hollow=True)  # until they send something
 
     def _expected_s(self, neighbour: Neighbour, index: int) -> float:
         length_bytes = self._state.lengths[index]

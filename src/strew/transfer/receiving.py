@@ -16,6 +16,7 @@ from strew.codec import (
 from strew.errors import ProtocolError
 from strew.messages import Guilt
 from strew.transfer.limits import TokenBucket
+from strew.transfer.progress import Progress
 
 BUFFERS_MAX = 40
 """Slices in memory at once, 20 MiB: one for each of 24 neighbours and some being written. A
@@ -48,7 +49,9 @@ class BufferPool:
     Memory of a buffer is touched only as far as slices reach, so that small chunks cost little.
     """
 
-    def __init__(self, limit: int = BUFFERS_MAX) -> None:
+    def __init__(self, limit: int = BUFFERS_MAX, rate_bytes_per_s: float | None = None) -> None:
+        """`rate_bytes_per_s` is the download limit of those that fill them."""
+        self.progress = Progress(None if rate_bytes_per_s is None else rate_bytes_per_s / limit)
         self._limit = limit
         self._free: list[SliceBuffer] = []
         self._made = 0
@@ -61,6 +64,7 @@ class BufferPool:
         if self._made < self._limit:
             self._made += 1
             return SliceBuffer(self)
+        self.progress.buffers_wanted = True
         return None
 
     def put_back(self, buffer: SliceBuffer) -> None:
@@ -116,10 +120,22 @@ class ChunkReceiver(asyncio.BufferedProtocol):
         self._paused = False
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
+        self.received_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._pool.progress.watch(self)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a chunk has begun that is not whole, and nothing here makes it wait."""
+        begun = self._header is not None or self._unfinished is not None
+        return begun and not self._paused
+
+    def drips(self) -> None:
+        """What it brings is too slow for the buffer it holds."""
+        self._end("its chunks come too slowly", Guilt.DRIPS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(f"data connection: {exc}" if exc else "peer closed the data connection")
@@ -150,6 +166,7 @@ class ChunkReceiver(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._filled += nbytes
+        self.received_bytes += nbytes
         header = self._header
         if header is None:
             if self._filled == CHUNK_HEADER_BYTES:
@@ -229,6 +246,7 @@ class ChunkReceiver(asyncio.BufferedProtocol):
     def stop(self) -> None:
         """Close the connection without telling the sink."""
         self._ended = True
+        self._pool.progress.forget(self)
         self._drop_buffer()
         if self._timer is not None:
             self._timer.cancel()
