@@ -10,6 +10,7 @@ async def hand_over(agent: Agent, out: Output) -> None:
     assert agent.node is not None
     owed = agent.node.owed
     if owed:
+        out.event("leaving", chunks=owed)
         out.note(f"handing over {owed} chunks that only this node has; a second signal ends it now")
     left = await agent.hand_over()
     if left:
