@@ -9,11 +9,10 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
-from tests.machines import Fleet, Machine
+from tests.machines import Api, Fleet, Machine
 from tests.members import make_file
 from tests.trees import same_bytes
 
@@ -26,11 +25,15 @@ WITHIN_B = 6.0
 class Races:
     """Files of `size_bytes` that a fleet fetches, each in the place of the one before."""
 
-    def __init__(self, fleet: Fleet, names: Sequence[str], size_bytes: int, rate: str) -> None:
+    def __init__(
+        self, fleet: Fleet, machines: Sequence[Machine], size_bytes: int, at: str, api: Api
+    ) -> None:
+        """`machines` follow `app:*`; files are published at the process `at`, whose `api` it is."""
         self.fleet = fleet
         self.size_bytes = size_bytes
-        self.machines = [fleet.node(name, "--rate", rate) for name in names]
-        fleet.knows(*names)
+        self.machines = machines
+        self.at = at
+        self.api = api
         self.runs = 0
         self.b_s = 0.0
         self.within_s = 60.0
@@ -50,12 +53,13 @@ class Races:
         """Bring the next file to the origin, under a name that nobody follows."""
         self.runs += 1
         self.file = make_file(self.fleet.folder / "published/file", self.size_bytes, self.runs)
-        pushed = self.fleet.result("push", str(self.file), f"staged:{self.runs}")
-        return self.fleet.manifest(ArtifactId(pushed["artifact"]))
+        words = ("push", str(self.file), f"staged:{self.runs}", "--at", self.at)
+        artifact = self.fleet.result(*words)["artifact"]
+        return Manifest.parse(self.api.bytes(f"/api/v1/artifacts/{artifact}/manifest"))
 
     def publish(self, artifact: ArtifactId) -> float:
         """Let all fetch it; since when they may."""
-        naming = self.fleet.start("push", artifact, f"app:{self.runs}")
+        naming = self.fleet.start("push", artifact, f"app:{self.runs}", "--at", self.at)
         naming.event("published")
         began_s = time.monotonic()
         naming.event("result")
@@ -85,15 +89,17 @@ class Races:
         return {ban["id"] for ban in machine.api.json("node")["bans"]}
 
     def ids(self) -> set[str]:
-        """All honest nodes, the origin among them."""
-        return {self.node_of(machine.running) for machine in self.machines} | {
-            self.node_of(self.fleet.serve)
-        }
-
-    def node_of(self, running: Any) -> str:
-        return str(running.event("listening")["node"])
+        """All machines, and whoever they get it from."""
+        honest = {str(machine.api.json("node")["id"]) for machine in self.machines}
+        return honest | {str(self.api.json("node")["id"])}
 
     def no_tracebacks(self) -> None:
         for machine in self.machines:
             assert "Traceback" not in machine.running.errors, machine.running.errors
-        assert "Traceback" not in self.fleet.serve.errors, self.fleet.serve.errors
+
+
+def race(fleet: Fleet, names: Sequence[str], size_bytes: int, rate: str) -> Races:
+    """One in which `serve` gives and these nodes fetch; their links carry `rate` both ways."""
+    machines = [fleet.node(name, "--rate", rate) for name in names]
+    fleet.knows(*names)
+    return Races(fleet, machines, size_bytes, fleet.at, fleet.api)

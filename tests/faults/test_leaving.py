@@ -11,12 +11,12 @@ import pytest
 
 from strew.content.manifest import Manifest
 from tests.cli.processes import until
-from tests.faults.races import Races
+from tests.faults.races import Races, race
 from tests.machines import Fleet, Machine
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
-SIZE_BYTES = 8_000_000
+SIZE_BYTES = 4_000_000
 RATE = "1M"
 
 LEAVES_WITHIN_S = 15.0
@@ -28,7 +28,7 @@ AT_ONCE_S = 2.0
 @pytest.fixture
 def races(tmp_path: Path) -> Iterator[Races]:
     with Fleet(tmp_path, "--rate-up", RATE) as fleet:
-        yield Races(fleet, ("one", "two", "three"), SIZE_BYTES, RATE)
+        yield race(fleet, ("one", "two", "three"), SIZE_BYTES, RATE)
 
 
 def only_here(races: Races, machine: Machine, manifest: Manifest) -> set[int]:

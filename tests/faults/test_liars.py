@@ -10,7 +10,7 @@ from strew.content.reference import parse_address
 from strew.swarm.neighbour import BAD_CHUNKS_MAX
 from tests.cli.processes import until
 from tests.faults.liars import KINDS, Liar, Liars
-from tests.faults.races import Races
+from tests.faults.races import Races, race
 from tests.machines import Fleet
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(180)]
@@ -26,7 +26,7 @@ PROMISE_B = 1.5
 @pytest.fixture(scope="module")
 def races(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Races]:
     with Fleet(tmp_path_factory.mktemp("fleet"), "--rate-up", RATE) as fleet:
-        races = Races(fleet, NAMES, SIZE_BYTES, RATE)
+        races = race(fleet, NAMES, SIZE_BYTES, RATE)
         races.measure()
         yield races
 
