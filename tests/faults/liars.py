@@ -18,7 +18,7 @@ from functools import partial
 import aiohttp
 
 from strew.announce.protocol import Announce, Holding
-from strew.codec import SLICE_BYTES_MAX
+from strew.codec import SLICE_BYTES_MAX, TYPE_CHUNK, ChunkHeader, pack_chunk_header
 from strew.content.bitfield import Bitfield
 from strew.content.manifest import Manifest
 from strew.content.reference import Address
@@ -257,6 +257,39 @@ class Traitor(Liar):
             if link.data.writer.transport.get_write_buffer_size() < AHEAD_BYTES_MAX:
                 self.send_wrong(link, index, Role.COPIED)
             await asyncio.sleep(OFFER_EVERY_S)
+
+
+class Drip(Liar):
+    """Sends what it is asked for, a byte a second."""
+
+    def __init__(self, key: FleetKey, tracker: Address, manifest: Manifest, seed: int) -> None:
+        super().__init__(key, tracker, manifest, seed)
+        self._asked_s: dict[tuple[str, int], float] = {}
+        self._came_s: dict[tuple[str, int], float] = {}
+
+    def elsewhere_after_s(self) -> list[float]:
+        """For each chunk that was asked for, after how long the asker had it from another."""
+        asked = self._asked_s.items()
+        return [self._came_s[of] - asked_s for of, asked_s in asked if of in self._came_s]
+
+    def asked_for(self, link: Link, index: int) -> None:
+        self._asked_s.setdefault((link.peer, index), asyncio.get_running_loop().time())
+        self.peer.spawn(self._drip(link, index))
+
+    async def _drip(self, link: Link, index: int) -> None:
+        data = self.garbage(index)[:SLICE_BYTES_MAX]
+        head = ChunkHeader(TYPE_CHUNK, self.swarm, index, 0, self.manifest.lengths[index], 0, 0, 1)
+        head = head._replace(slice_bytes=len(data))
+        link.data.write(pack_chunk_header(head))
+        while not link.data.writer.is_closing():
+            link.data.write(data[:1])
+            await asyncio.sleep(1.0)
+
+    def _heard(self, link: Link, message: Wire) -> None:
+        super()._heard(link, message)
+        if isinstance(message, Have):
+            for index in message.indexes:
+                self._came_s.setdefault((link.peer, index), asyncio.get_running_loop().time())
 
 
 KINDS: dict[str, type[Liar]] = {

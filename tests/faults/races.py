@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
+from tests.cli.processes import until
+from tests.faults.liars import Liar
 from tests.machines import Api, Fleet, Machine
 from tests.members import make_file
 from tests.trees import same_bytes
@@ -88,6 +90,10 @@ class Races:
         """Whom a machine does not deal with now."""
         return {ban["id"] for ban in machine.api.json("node")["bans"]}
 
+    def banned_among_themselves(self) -> set[str]:
+        """Machines of the fleet that others of it do not deal with."""
+        return self.ids() & set[str]().union(*map(self.bans, self.machines))
+
     def ids(self) -> set[str]:
         """All machines, and whoever they get it from."""
         honest = {str(machine.api.json("node")["id"]) for machine in self.machines}
@@ -103,3 +109,9 @@ def race(fleet: Fleet, names: Sequence[str], size_bytes: int, rate: str) -> Race
     machines = [fleet.node(name, "--rate", rate) for name in names]
     fleet.knows(*names)
     return Races(fleet, machines, size_bytes, fleet.at, fleet.api)
+
+
+def until_known(fleet: Fleet, liars: Sequence[Liar]) -> None:
+    """Until the tracker names them to whoever asks."""
+    ids = {liar.peer.id for liar in liars}
+    until(lambda: ids <= {node["id"] for node in fleet.api.json("nodes")}, "liars to announce")

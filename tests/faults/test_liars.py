@@ -8,9 +8,8 @@ import pytest
 
 from strew.content.reference import parse_address
 from strew.swarm.neighbour import BAD_CHUNKS_MAX
-from tests.cli.processes import until
-from tests.faults.liars import KINDS, Liar, Liars
-from tests.faults.races import Races, race
+from tests.faults.liars import KINDS, Liars
+from tests.faults.races import Races, race, until_known
 from tests.machines import Fleet
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(180)]
@@ -39,7 +38,7 @@ def test_liars_cost_little(races: Races, kind: str) -> None:
     liars = [KINDS[kind](fleet.key, at, manifest, seed) for seed in range(LIARS)]
     failures = {m.name: m.api.metric("strew_chunk_verify_failures_total") for m in races.machines}
     with Liars(liars):
-        wait_until_known(fleet, liars)
+        until_known(fleet, liars)
         took_s = races.finish(manifest.id, races.publish(manifest.id))
         banned = [races.bans(machine) for machine in races.machines]
     assert sum(liar.links for liar in liars) > 0, "nobody met a liar"
@@ -52,13 +51,7 @@ def test_liars_cost_little(races: Races, kind: str) -> None:
         f"  links {[liar.links for liar in liars]}, asked {[liar.asked for liar in liars]}, "
         f"bad chunks by victim {[int(each) for each in bad]}, bans {[len(b) for b in banned]}"
     )
-    assert not races.ids() & set().union(*banned), "honest machines were banned"
+    assert not races.banned_among_themselves()
     assert max(bad) <= BAD_CHUNKS_MAX * LIARS
     races.no_tracebacks()
     assert ratio <= PROMISE_B
-
-
-def wait_until_known(fleet: Fleet, liars: list[Liar]) -> None:
-    """Until the tracker names them to whoever asks."""
-    ids = {liar.peer.id for liar in liars}
-    until(lambda: ids <= {node["id"] for node in fleet.api.json("nodes")}, "liars to announce")

@@ -186,3 +186,8 @@ def _blend(pace: float, length_bytes: int, seconds: float) -> float:
 
 def _rate(pace: float) -> float:
     return 1.0 / pace if pace > 0.0 else 0.0
+
+
+def by_joining(neighbour: Neighbour) -> int:
+    """Sorts by who joined first: what goes out does not hang on the order of what came in."""
+    return neighbour.number

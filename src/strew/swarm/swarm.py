@@ -59,6 +59,7 @@ from strew.swarm.neighbour import Neighbour
 from strew.swarm.offers import CREDIT_DEFAULT, STALL_DEFAULT_S, Offers
 from strew.swarm.planning import Planning
 from strew.swarm.push import OwnerPush
+from strew.swarm.serving import Serving
 from strew.swarm.slots import UploadSlots
 from strew.swarm.state import PUSHING_MAX_S, SwarmState
 
@@ -97,7 +98,8 @@ class Swarm:
         self._state = SwarmState(key, me, zone, lengths, have.copy(), slots, dice, origin)
         self._push = OwnerPush(self._state)
         self._haves = Haves(self._state)
-        self._offers = Offers(self._state, self._haves, credit, stall_s)
+        self._serving = Serving(self._state, self._haves)
+        self._offers = Offers(self._state, credit, stall_s)
         self._planning = Planning(self._state, self._push)
         self._handover = HandOver(self._state)
         self._pushed: dict[int, tuple[PeerId, int] | None] = {}
@@ -164,9 +166,9 @@ class Swarm:
             self._push.fill(now)
         if self._state.neighbours:
             if slots.free > 0 and not (self._push.behind or self._state.withheld):
-                self._offers.offer(now)
+                self._serving.offer(now)
             else:
-                self._offers.close()
+                self._serving.close()
             self._offers.ask(now)
 
     def deadline(self) -> float | None:
@@ -255,7 +257,7 @@ class Swarm:
             self._offers.watch(now)
 
     def _on_retiring(self, event: Retiring, now: float) -> None:
-        self._offers.close()
+        self._serving.close()
         self._handover.begin()
 
     # --- neighbours ------------------------------------------------------------------------------
@@ -286,6 +288,7 @@ class Swarm:
         state = self._state
         state.cancel_sends(neighbour)
         self._offers.neighbour_left(neighbour)
+        self._serving.left(neighbour)
         state.left(neighbour)
         if not state.neighbours:
             self._push.giving.start_anew()
@@ -464,7 +467,7 @@ class Swarm:
         """
         behind = self._push.behind and not self._push.view.alone
         behind = behind or self._handover.begun
-        self._offers.requested(by, index, now, renew=renew, behind=behind)
+        self._serving.requested(by, index, now, renew=renew, behind=behind)
 
     def _on_cancel(self, neighbour: Neighbour, message: Cancel, now: float) -> None:
         self._state.actions.append(CancelSend(neighbour.id, self.key, message.index))
