@@ -16,8 +16,8 @@ from tests.members import Members, Process
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(300)]
 
 NAMES = tuple(f"n{number}" for number in range(8))
-SIZE_BYTES = 48_000_000
-RATE = "3M"
+SIZE_BYTES = 24_000_000
+RATE = "1500K"
 
 BACK_AFTER_S = 10.0
 """Of a tracker, with nothing left of what it knew."""

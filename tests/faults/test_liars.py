@@ -16,8 +16,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(180)]
 
 NAMES = tuple(f"n{number}" for number in range(8))
 LIARS = 2
-SIZE_BYTES = 30_000_000
-RATE = "3M"
+SIZE_BYTES = 15_000_000
+RATE = "1500K"
 
 PROMISE_B = 1.5
 

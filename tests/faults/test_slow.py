@@ -16,8 +16,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(240)]
 
 NAMES = tuple(f"n{number}" for number in range(8))
 SLOW_NAMES = ("slow", "slower")
-SIZE_BYTES = 36_000_000
-RATE = "3M"
+SIZE_BYTES = 18_000_000
+RATE = "1500K"
 
 THIN = "12500"
 """100 kbit/s, both ways."""

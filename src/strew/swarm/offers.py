@@ -71,6 +71,7 @@ class Offers:
         self._sources: dict[int, int] = {}  # chunk -> how many were asked for it or send it
         self._comes: dict[int, int] = {}  # chunk -> from how many it is arriving
         self._asked = 0  # chunks asked for and not yet arriving
+        self._doubtful = 0  # those of them asked of neighbours that were late before
         self._parked: dict[PeerId, Neighbour] = {}
         self._news: dict[PeerId, Neighbour] = {}  # parked ones not known to be of no use now
         self._closed_seen = (0, 0, 0)
@@ -108,7 +109,8 @@ class Offers:
     def ask(self, now: float) -> None:
         """While there is credit, answer parked offers with requests."""
         state = self._state
-        if not self._parked or self._asked >= self._credit or state.have.complete:
+        credit = self._credit + self._doubtful
+        if not self._parked or self._asked >= credit or state.have.complete:
             return
         closed = self._closed(now)
         if any(
@@ -126,8 +128,10 @@ class Offers:
             key=lambda n: (not n.near, n.origin, len(n.arriving), -n.received_rate, n.number)
         )
         for neighbour in useful:
-            if self._asked >= self._credit:
+            if self._asked >= credit:
                 return
+            if neighbour.stalls and (neighbour.requested or neighbour.arriving):
+                continue  # first let it send what it owes
             index = self._choose(neighbour, now)
             if index is None:
                 continue
@@ -307,6 +311,7 @@ class Offers:
         """Ask elsewhere for what does not come; renew what is about to end; insure the end."""
         state = self._state
         self._notice_hunger(now)
+        self._doubtful = sum(len(n.requested) for n in state.neighbours.values() if n.stalls)
         for neighbour in state.neighbours.values():
             if not (neighbour.requested or neighbour.arriving):
                 continue
