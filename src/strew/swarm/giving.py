@@ -90,6 +90,8 @@ class Giving:
         self._queues: list[deque[int]] = [deque(range(chunks))]
         self._carried: list[float] = [0.0]  # by stripe: bytes, over its part of an even share
         self._parts: list[float] = [1.0]
+        self._passed_over: list[int] = []
+        """What was not given because enough others said they had it, since the last plan."""
         self._again: deque[int] = deque()
         self._given: dict[int, tuple[PeerId, float]] = {}
         self._owed: dict[PeerId, int] = {}
@@ -124,6 +126,10 @@ class Giving:
         self.look_again()
 
     def _deal(self) -> None:
+        for index in self._passed_over:  # the few who had it may be a smaller part by now
+            self._out[index] = False
+            self._left += 1
+        self._passed_over.clear()
         stripes = max(1, self._view.entries)
         self._queues = [deque() for _ in range(stripes)]
         self._carried = [0.0] * stripes
@@ -138,6 +144,7 @@ class Giving:
         """Everybody is gone, and whatever was given with them: the next crowd gets all of it."""
         self._left = len(self._out)
         self._out = [False] * self._left
+        self._passed_over.clear()
         self._deal()
         self._again.clear()
         self._unproven.clear()
@@ -212,7 +219,9 @@ class Giving:
             queue.popleft()
             self._out[index] = True
             self._left -= 1
-            if index not in self._given and index not in owner.have and not self._spreads(index):
+            if self._spreads(index):
+                self._passed_over.append(index)
+            elif index not in self._given and index not in owner.have:
                 return index
         return None
 
