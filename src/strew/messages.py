@@ -373,11 +373,23 @@ class LinkUp(Event, frozen=True, gc=False):
     dialled: bool
 
 
+class Guilt(IntEnum):
+    """Why a link ended, as far as its peer is to blame."""
+
+    NOBODY = 0
+    """It closed, or the network did."""
+    DRIPS = 1
+    """It did not send, or did not read, at a rate that a working machine reaches."""
+    BREACH = 2
+    """It said what no node says."""
+
+
 class LinkLost(Event, frozen=True, gc=False):
     """A peer's link ended."""
 
     peer: PeerId
     reason: str
+    guilt: Guilt = Guilt.NOBODY
 
 
 class DialFailed(Event, frozen=True, gc=False):
@@ -438,6 +450,11 @@ class Closed(Event, frozen=True, gc=False):
     """The artifact is no longer held or fetched here."""
 
     artifact: ArtifactId
+
+
+class Retiring(Event, frozen=True, gc=False):
+    """The process is about to leave, and has some time for it: what only this node has is handed
+    over first (strew.swarm.handover)."""
 
 
 class Leaving(Event, frozen=True, gc=False):

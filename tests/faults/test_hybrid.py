@@ -17,12 +17,12 @@ from strew.announce.protocol import Handout, Peer, decode_announce, encode
 from strew.content.digest import ArtifactId
 from strew.fleet import SECRET_BYTES, FleetKey
 from strew.lab import namespaces
-from strew.lab.network import BRIDGE, SWITCH, Bench, Host, open_bench
+from strew.lab.network import open_bench
 from strew.lab.terms import Terms
 from strew.node.peers import FAILURES_MAX
 from tests.cli.processes import until
+from tests.faults.hosts import Machines
 from tests.lab.root import needs_root
-from tests.machines import Api
 from tests.members import Members, Process, make_file
 from tests.trees import same_bytes
 
@@ -293,58 +293,6 @@ def test_a_tracker_that_lies_costs_little_and_its_dead_are_forgotten(
 
 
 # --- networks that are cut -----------------------------------------------------------------------
-
-
-class Inside(Api):
-    """The API of a process, asked from its own machine: also while that is cut off."""
-
-    def __init__(self, host: Host, port: int, key: FleetKey) -> None:
-        super().__init__(port, key)
-        self._root = f"http://{host.address}:{port}"
-        self._namespace = host.namespace
-
-    def bytes(self, path: str) -> bytes:
-        with namespaces.entered(self._namespace):
-            return super().bytes(path)
-
-
-class Machines(Members):
-    """A fleet whose processes have a machine each: namespaces on one switch."""
-
-    def __init__(self, folder: Path, bench: Bench) -> None:
-        super().__init__(folder)
-        self.bench = bench
-        self._of = {host.address: host for host in bench.hosts}
-
-    def api_of(self, process: Process) -> Api:
-        return Inside(self._of[process.host], process.port, self.key)
-
-    def on(self, number: int) -> dict[str, Any]:
-        """Where to start a process."""
-        host = self.bench.hosts[number]
-        return {"host": host.address, "wrapped": self.bench.wrapping(host)}
-
-    def publish(self, path: Path, reference: str, at: Process) -> ArtifactId:
-        wrapped = self.bench.wrapping(self._of[at.host])
-        push = self.start("push", str(path), reference, "--at", at.at, wrapped=wrapped)
-        return ArtifactId(push.event("result", within_s=WITHIN_S)["artifact"])
-
-    def cut_off(self, *numbers: int) -> None:
-        """Give these machines a switch of their own."""
-        lines = ["link add other type bridge stp_state 0", "link set other up"]
-        namespaces.tell("ip", [*lines, *self._moved("other", numbers)], self._switch)
-
-    def heal(self, *numbers: int) -> None:
-        """Put them back on the common one."""
-        namespaces.tell("ip", self._moved(BRIDGE, numbers), self._switch)
-
-    def _moved(self, bridge: str, numbers: Sequence[int]) -> list[str]:
-        ports = [self.bench.hosts[number].port for number in numbers]
-        return [f"link set {port} master {bridge}" for port in ports]
-
-    @property
-    def _switch(self) -> str:
-        return f"{self.bench.name}-{SWITCH}"
 
 
 @pytest.fixture

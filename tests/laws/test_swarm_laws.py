@@ -13,6 +13,7 @@ from math import floor, log2
 
 import pytest
 
+from strew.messages import ChunkArriving, Role
 from tests.laws.world import CHUNK_BYTES, Node, World
 
 RATE = 25e6
@@ -174,6 +175,45 @@ def test_the_origin_dies_when_one_copy_is_out() -> None:
     assert not there.origin.alive
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_only_a_machine_has_outlives_it_if_it_may_leave_in_order(seed: int) -> None:
+    """The origin dies in the middle; one after the other, half of those that hold what is out
+    leave. The others must end with all of that."""
+    there = crowd(seed, 8, 600)
+    world = there.world
+    out = 0
+
+    def together(nodes: list[Node]) -> int:
+        held = 0
+        for node in nodes:
+            held |= node.swarm.have.bits
+        return held
+
+    def origin_dies() -> None:
+        nonlocal out
+        world.kill(there.origin)
+        out = together(there.nodes)
+        for place, node in enumerate(there.nodes[:4]):
+            world.at(world.now + 0.05 * place, world.retire, node)
+
+    world.at(0.5 * there.bound_s, origin_dies)
+    end_s = 3.0 * there.bound_s
+    with pytest.raises(AssertionError, match=r"not done at|nothing happens"):
+        world.run(end_s)  # what never left the origin keeps all from the end
+    left = there.nodes[4:]
+    assert 0.3 * there.chunks < out.bit_count() < there.chunks
+    assert not any(node.alive for node in there.nodes[:4]), "they hand over for ever"
+    assert together(left) & out == out
+    assert all(node.swarm.have.bits & out == out for node in left)
+
+
+def test_an_origin_that_leaves_in_order_gives_away_all_first() -> None:
+    there = crowd(3, 6, 300)
+    there.world.at(0.3 * there.bound_s, there.world.retire, there.origin)
+    assert there.run(3.0) <= 1.7
+    assert not there.origin.alive
+
+
 def test_a_machine_that_dies_and_comes_back_empty_is_served() -> None:
     there = crowd(2, 6, 400)
     world = there.world
@@ -218,6 +258,32 @@ def test_who_claims_everything_and_sends_nothing_is_survived(seed: int) -> None:
         mute.mute = True
     assert there.run(6.0) <= 1.5 + 2.0 / there.bound_s, "and the time to see through them"
     assert {b for _, b, _ in there.world.dropped} <= {mute.id for mute in mutes}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_who_claims_everything_and_never_offers_holds_nobody_up(seed: int) -> None:
+    there = crowd(seed, 10, 2000, claiming=(1, 6))
+    for place in (1, 6):
+        there.nodes[place].frozen = True
+    assert there.run(6.0) <= 1.3
+    assert not there.world.dropped
+
+
+def test_who_pushes_to_the_origin_does_not_use_up_its_uplink() -> None:
+    """A member sends the origin what it has, to be passed on to all: the origin gives by its own
+    plan alone."""
+    there = crowd(1, 6, 300, claiming=(2,))
+    world, pusher = there.world, there.nodes[2]
+    pusher.mute = True
+
+    def push(index: int) -> None:
+        world.tell(there.origin, ChunkArriving(pusher.id, 1, index, Role.OWNED))
+        if index:
+            world.at(world.now + 0.2 * CHUNK_BYTES / RATE, push, index - 1)
+
+    world.at(0.01, push, there.chunks - 1)
+    assert there.run(3.0) <= 1.3
+    assert there.origin_ratio <= 1.1
 
 
 @pytest.mark.parametrize("seed", SEEDS)

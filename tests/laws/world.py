@@ -36,6 +36,7 @@ from strew.messages import (
     PeerId,
     PlanMember,
     Recheck,
+    Retiring,
     Send,
     SendChunk,
     Tick,
@@ -48,6 +49,8 @@ LATENCY_S = 0.0005
 CHUNK_BYTES = 65536
 DIAL_S = 4 * LATENCY_S
 """From `Meet` to both ends knowing each other: a connection and its handshake."""
+
+RETIRING_LOOK_S = 0.01
 
 
 @dataclass(eq=False)
@@ -140,6 +143,17 @@ class World:
         for one, two in list(self._links):
             if node.id in (one, two):
                 self.part(one, two, "died")
+
+    def retire(self, node: Node) -> None:
+        """It is told to end: it hands over, then dies of its own accord."""
+        self.tell(node, Retiring())
+        self.at(self.now + RETIRING_LOOK_S, self._retired, node)
+
+    def _retired(self, node: Node) -> None:
+        if node.swarm.owed:
+            self.at(self.now + RETIRING_LOOK_S, self._retired, node)
+        else:
+            self.kill(node)
 
     def part(self, one: PeerId, two: PeerId, reason: str) -> None:
         """The link of two nodes ends; what was on its way over it is lost."""

@@ -7,15 +7,15 @@ import pytest
 from strew.messages import Role
 from strew.swarm.frontier import LAG_RATIO, LAG_SPARE
 from strew.swarm.layout import STAR_MAX
+from strew.swarm.liars import BAN_BAD_S
 from strew.swarm.neighbour import STALLS_MAX
 from strew.swarm.offers import (
     BAN_STALLED_S,
-    QUIET_S,
-    RUN_MAX,
     STARVED_AFTER_S,
     UNANSWERED_MIN_S,
 )
-from strew.swarm.swarm import BAN_BAD_S, TICK_S
+from strew.swarm.serving import QUIET_S, RUN_MAX
+from strew.swarm.swarm import TICK_S
 from tests.swarm.board import ALL, Board
 
 
@@ -384,6 +384,30 @@ def test_a_stalled_neighbour_is_kept_while_nobody_else_has_the_chunk() -> None:
     board.wait(60.0)
     assert board.drops == []
     assert board.stores("a", 1)[-1:] == ["a: Have 1"] or 1 in board.swarm.have
+
+
+def test_where_all_stall_it_may_be_the_own_link_and_nobody_is_dropped() -> None:
+    board = Board(credit=2)
+    for name in "abc":
+        board.joins(name, ALL)
+    for sender, chunk in asked(board.offers("a") + board.offers("b")):
+        board.begins(sender, chunk)
+    board.wait(60.0)
+    assert board.drops == []
+
+
+def test_where_another_delivers_the_one_that_stalls_is_dropped() -> None:
+    board = Board(credit=2)
+    for name in "abc":
+        board.joins(name, ALL)
+    chunks = dict(asked(board.offers("a") + board.offers("b")))
+    for sender, chunk in chunks.items():
+        board.begins(sender, chunk)
+    for _ in range(STALLS_MAX + 1):
+        board.wait(3.0)
+        [(_, chunk)] = asked(board.offers("c"))[:1] or [("c", 0)]
+        board.brings("c", chunk)
+    assert {who for who, _, _ in board.drops} >= {"a", "b"}
 
 
 def test_one_chunk_that_comes_forgives_the_stalls_before_it() -> None:

@@ -14,12 +14,9 @@ from strew.messages import (
     Send,
     Tick,
 )
+from strew.swarm.liars import BAN_BAD_S, DUPLICATES_MAX
 from strew.swarm.planning import PLAN_PERIOD_S
-from strew.swarm.swarm import (
-    BAN_BAD_S,
-    DUPLICATES_MAX,
-    TICK_S,
-)
+from strew.swarm.swarm import TICK_S
 from tests.swarm.board import ALL, KEY, Board, member, plan
 
 

@@ -10,7 +10,7 @@ from typing import IO
 
 from strew.codec import TYPE_CHUNK, ChunkHeader
 from strew.fleet import FleetKey
-from strew.messages import PeerId, Wire
+from strew.messages import Guilt, PeerId, Wire
 from strew.transfer.limits import TokenBucket
 from strew.transfer.peer import PeerLink
 from strew.transfer.port import Identity, Port
@@ -74,7 +74,7 @@ class Owner:
     def link_up(self, link: PeerLink) -> None:
         self.up.append(link)
 
-    def link_lost(self, link: PeerLink, reason: str) -> None:
+    def link_lost(self, link: PeerLink, reason: str, guilt: Guilt) -> None:
         self.lost.append((link.peer, reason))
 
     def message_came(self, link: PeerLink, message: Wire) -> None:

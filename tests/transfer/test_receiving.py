@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strew.codec import SLICE_BYTES_MAX, TYPE_BREAK, TYPE_CHUNK, ChunkHeader, pack_chunk_header
+from strew.messages import Guilt
 from strew.transfer.limits import TokenBucket
 from strew.transfer.receiving import (
     BUFFERS_MAX,
@@ -64,7 +65,7 @@ class Sink:
     def chunk_broken(self, header: ChunkHeader) -> None:
         self.broken.append(header.chunk)
 
-    def data_lost(self, reason: str) -> None:
+    def data_lost(self, reason: str, guilt: Guilt) -> None:
         self.lost.append(reason)
 
 

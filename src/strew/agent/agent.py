@@ -50,12 +50,14 @@ from strew.messages import (
     Discard,
     Disconnect,
     Event,
+    Guilt,
     Leaving,
     LinkLost,
     LinkUp,
     MessageReceived,
     PeerId,
     Recheck,
+    Retiring,
     Send,
     SendChunk,
     SendDatagram,
@@ -76,6 +78,13 @@ from strew.transfer.reception import (
     STRANGERS_TRACKER_MAX,
     Reception,
 )
+
+HAND_OVER_MAX_S = 15.0
+"""How long a node that was told to end goes on for the sake of chunks that only it has. Lower: more
+of them are lost until it is back; higher: a service manager that stops it waits for longer (systemd
+kills after 90 s)."""
+
+HAND_OVER_LOOK_S = 0.05
 
 PORT_TRIES = 16
 """Ports tried where any will do: that of a number free for TCP may be taken for UDP."""
@@ -218,6 +227,16 @@ class Agent:
                 if port or attempt == PORT_TRIES - 1:
                     raise
 
+    async def hand_over(self) -> int:
+        """To be called before `stop` by a process that leaves of its own accord: others get what
+        only this node has, as far as that goes in a bounded time. How many chunks are left."""
+        assert self.node is not None
+        self.tell(Retiring())
+        end_s = self.now() + HAND_OVER_MAX_S
+        while self.node.owed and self.now() < end_s:
+            await asyncio.sleep(HAND_OVER_LOOK_S)
+        return self.node.owed
+
     async def stop(self) -> None:
         """Say goodbye, end transfers where they are (they can be resumed), close everything."""
         if self._stopping:
@@ -262,6 +281,12 @@ class Agent:
             "neighbours": len(part.swarm.neighbours),
             **part.swarm.traffic(),
         }
+
+    def reason(self, artifact: ArtifactId) -> str:
+        """Why an artifact that is being fetched does not get on; empty while it does."""
+        assert self.node is not None
+        part = self.node.participations.get(swarm_key_of(artifact))
+        return part.reason if part is not None else ""
 
     def now(self) -> float:
         """The clock of all times in transfers."""
@@ -362,7 +387,7 @@ class Agent:
         link = self.port.links.get(action.peer)
         if link is not None:
             if "digest" in action.reason or "stalled" in action.reason:
-                self.metrics.banned(action.reason)
+                self.metrics.banned("bad-chunks" if "digest" in action.reason else "stalled")
             link.lose(action.reason)
 
     def _completed(self, action: Completed) -> None:
@@ -402,9 +427,12 @@ class Agent:
     def link_up(self, link: PeerLink) -> None:
         self.tell(LinkUp(link.peer, link.host, link.port, link.zone, link.dialled))
 
-    def link_lost(self, link: PeerLink, reason: str) -> None:
+    def link_lost(self, link: PeerLink, reason: str, guilt: Guilt) -> None:
         self._arrivals.give_up(link.peer)
-        self.tell(LinkLost(link.peer, reason))
+        if guilt is Guilt.BREACH:
+            self.metrics.banned("breach")
+            _log.warning("peer breaks the protocol", peer=link.peer, host=link.host, reason=reason)
+        self.tell(LinkLost(link.peer, reason, guilt))
 
     def message_came(self, link: PeerLink, message: Wire) -> None:
         self.tell(MessageReceived(link.peer, message))

@@ -332,7 +332,7 @@ def _progress(agent: Agent, transfer: Transfer) -> dict[str, Any]:
     return {
         "artifact": transfer.artifact,
         "stage": transfer.stage,
-        "reason": transfer.reason,
+        "reason": transfer.reason or agent.reason(ArtifactId(transfer.artifact)),
         "code": transfer.failure_code,
         "reused_bytes": transfer.reused_bytes,
         "fetched_bytes": transfer.fetched_bytes,

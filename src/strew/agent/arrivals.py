@@ -17,6 +17,7 @@ from strew.messages import (
     ChunkCorrupt,
     ChunkStored,
     Discard,
+    Guilt,
     PeerId,
 )
 from strew.store.store import ChunkStore, ChunkWriter
@@ -59,10 +60,14 @@ class Arrivals:
     def begins(self, link: PeerLink, header: ChunkHeader) -> bool:
         manifest = self._agent.manifests.get(header.swarm)
         index = header.chunk
-        if manifest is None or self._agent.node is None or index >= manifest.chunk_count:
+        if manifest is None or self._agent.node is None:
+            return False  # of a swarm this node has left: it was on its way
+        if index >= manifest.chunk_count:
+            link.lose(f"chunk {index} of {manifest.chunk_count}", Guilt.BREACH)
             return False
         if header.total != manifest.lengths[index]:
-            link.lose(f"chunk of {header.total} bytes where {manifest.lengths[index]} belong")
+            wrong = f"chunk of {header.total} bytes where {manifest.lengths[index]} belong"
+            link.lose(wrong, Guilt.BREACH)
             return False
         event = ChunkArriving(link.peer, header.swarm, index, header.role, header.plan)
         actions = self._agent.node.handle(event, self._agent.now())

@@ -143,8 +143,9 @@ class AgentMetrics:
         return int(next(iter(self.verify_failures.collect())).samples[0].value)
 
     def banned(self, reason: str) -> None:
-        """Count a peer that was dropped for a while."""
-        self._bans.labels("bad-chunks" if "digest" in reason else "stalled").inc()
+        """Count a peer that was dropped for a while: for `bad-chunks`, as `stalled`, or for a
+        `breach` of the protocol."""
+        self._bans.labels(reason).inc()
 
     def name_refused(self, kind: str) -> None:
         """Count a publication that was not believed; a kind of strew.trust.policy.Refusal."""

@@ -22,6 +22,7 @@ from strew.cli.flags import (
 )
 from strew.cli.fleetkey import is_loopback, serving_key
 from strew.cli.joining import join_command, push_command
+from strew.cli.leaving import hand_over
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
 from strew.cli.transfers import Transfers
@@ -87,6 +88,7 @@ async def node(
                 with signalled() as told:
                     async with supervised(welcome):
                         number = await _told_or_refused(told, agent)
+                await hand_over(agent, out)
     finally:
         await asyncio.to_thread(disk.close)
     out.note("stopped")

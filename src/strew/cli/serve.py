@@ -14,6 +14,7 @@ from strew.cli.ending import EXIT_BY_SIGNAL, signalled
 from strew.cli.flags import ConfigFlags, RateFlags, ServeFlags, StoreFlags, configuration
 from strew.cli.fleetkey import is_loopback, serving_key
 from strew.cli.joining import join_command, push_command, token_command
+from strew.cli.leaving import hand_over
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
 from strew.cli.transfers import Transfers
@@ -68,6 +69,7 @@ async def serve(
                 with signalled() as told:
                     async with supervised(f"tracker and origin at {address}"):
                         number = await told
+                await hand_over(agent, out)
     finally:
         await asyncio.to_thread(disk.close)
     out.note("stopped")

@@ -27,6 +27,7 @@ from strew.messages import (
     Disconnect,
     Drop,
     Event,
+    Guilt,
     Join,
     Leave,
     Leaving,
@@ -40,6 +41,7 @@ from strew.messages import (
     Opened,
     PeerId,
     PlanMember,
+    Retiring,
     Send,
     StateChanged,
     Tick,
@@ -51,9 +53,10 @@ from strew.node.peers import PeerBook
 from strew.node.seeking import NEIGHBOURS_DEFAULT
 from strew.node.sources import Sources
 from strew.publication import Admits, admit_all
-from strew.swarm.offers import CREDIT_DEFAULT, STALL_DEFAULT_S
+from strew.swarm.liars import BAN_BAD_S
+from strew.swarm.offers import BAN_STALLED_S, CREDIT_DEFAULT, STALL_DEFAULT_S
 from strew.swarm.slots import SLOTS_DEFAULT, UploadSlots
-from strew.swarm.swarm import BAN_BAD_S, Swarm
+from strew.swarm.swarm import Swarm
 
 LINKS_MAX = 512
 """Links at once, as SECURITY.md limits inbound connections."""
@@ -70,6 +73,10 @@ EARLY_JOINS_MAX = 16
 
 REFRESH_S = 1.0
 """How often the state told to trackers is renewed while something is being fetched."""
+
+BAN_S = {Guilt.DRIPS: BAN_STALLED_S, Guilt.BREACH: BAN_BAD_S}
+"""How long a peer is not dealt with whose link ended by its own fault, as the swarms have it for
+neighbours that stall and that send bad chunks. Shorter: it does the same again sooner."""
 
 _FOR_THE_NODE = frozenset((Meet, Drop, Completed))
 """What a swarm wants that the node has a part in; everything else goes on to the shell."""
@@ -181,12 +188,20 @@ class Node:
                 self._on_state(event, now)
             case Closed():
                 self._on_closed(event, now)
+            case Retiring():
+                for key in list(self.participations):
+                    self._to_swarm(key, event, now)
             case Leaving():
                 self._announce(now, leaving=True)
             case _ if isinstance(event, DISCOVERY_EVENTS):
                 self._discovery.handle(event, now)
             case _:
                 raise AssertionError(f"a node is not told of {type(event).__name__}")
+
+    @property
+    def owed(self) -> int:
+        """How many chunks only this node has, of those that somebody could take over."""
+        return sum(part.swarm.owed for part in self.participations.values())
 
     @property
     def book(self) -> PeerBook:
@@ -224,6 +239,7 @@ class Node:
             "zone": self.zone,
             "links": len(self._links),
             **self._discovery.sources.snapshot(now),
+            "bans": self.book.bans(now),
             "swarms": {
                 p.artifact: {"state": p.state, "reason": p.reason, **p.swarm.snapshot()}
                 for p in self.participations.values()
@@ -245,7 +261,9 @@ class Node:
             if due is not None and due <= now:
                 self._to_swarm(key, Tick(), now)
         if self._refresh_s is not None and now >= self._refresh_s:
-            fetching = any(p.state == "fetching" for p in self.participations.values())
+            fetching = [p for p in self.participations.values() if p.state == "fetching"]
+            for part in fetching:
+                part.look(now)
             self._refresh_s = now + REFRESH_S if fetching else None
             self._announce(now)
             self._discovery.look_again(now)
@@ -373,6 +391,8 @@ class Node:
         self._linked_s.pop(event.peer, None)
         self._early.pop(event.peer, None)
         self.book.lost(event.peer, now)
+        if event.guilt in BAN_S:
+            self.book.ban(event.peer, now + BAN_S[event.guilt], now)
         for key, part in list(self.participations.items()):
             part.joined.pop(event.peer, None)
             if event.peer in part.swarm.neighbours:

@@ -16,6 +16,14 @@ WANTED_S = 600.0
 """An origin asks for its followers for so long after it published; later ones find it."""
 
 
+WAITS_AFTER_S = 5.0
+"""A fetch to which nothing came for so long says which chunks it cannot get. Lower: it does so
+while others are only busy; higher: whoever looks at it wonders for longer."""
+
+RANGES_MAX = 12
+"""Named of what nobody has: more are no help, and the line must fit its limit."""
+
+
 class Participation:
     """A swarm this node is in, and to which links it has said so."""
 
@@ -30,11 +38,24 @@ class Participation:
         self.joined: dict[PeerId, int] = {}
         """Whom this node told that it takes part, and what it had then, as a bit set."""
         self._wanted_until_s = now + WANTED_S
+        self._had = swarm.have.count
+        self._had_s = now
 
     def enter(self, event: StateChanged) -> None:
         """What the agent says has become of it."""
         self.state = state_of(event)
         self.reason = event.reason
+
+    def look(self, now: float) -> None:
+        """Once in a while, of a fetch: when nothing comes, see whether nobody has what is missing,
+        and say so."""
+        count = self.swarm.have.count
+        if count != self._had:
+            self._had, self._had_s = count, now
+        self.reason = ""
+        nowhere = self.swarm.nowhere if now - self._had_s >= WAITS_AFTER_S else 0
+        if nowhere:
+            self.reason = f"waits for chunks that nobody connected has: {ranges_of(nowhere)}"
 
     def wants_peers(self, now: float) -> bool:
         """Whether trackers are to name peers of this swarm."""
@@ -76,6 +97,20 @@ class Participation:
             self.origin,
             self.swarm.fit,
         )
+
+
+def ranges_of(bits: int) -> str:
+    """A set of chunks for people: `3, 7-12, 40-41 ...`."""
+    ranges: list[str] = []
+    while bits:
+        first = (bits & -bits).bit_length() - 1
+        run = bits >> first
+        length = (run + 1 & ~run).bit_length() - 1
+        if len(ranges) == RANGES_MAX:
+            return ", ".join(ranges) + " ..."
+        ranges.append(f"{first}-{first + length - 1}" if length > 1 else str(first))
+        bits &= -1 << (first + length)
+    return ", ".join(ranges)
 
 
 def holding_aside(event: StateChanged) -> Holding | None:

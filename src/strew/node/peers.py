@@ -10,6 +10,7 @@ disease of such sources.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from strew.messages import PeerId
 
@@ -158,6 +159,14 @@ class PeerBook:
         if len(self.banned_until_s) >= BANS_MAX:
             self.banned_until_s = {p: t for p, t in self.banned_until_s.items() if t > now}
         self.banned_until_s[peer] = until_s
+
+    def bans(self, now: float) -> list[dict[str, Any]]:
+        """Whom this node does not deal with, and for how many seconds more."""
+        return [
+            {"id": peer, "left_s": until_s - now}
+            for peer, until_s in self.banned_until_s.items()
+            if until_s > now
+        ]
 
     def banned(self, peer: PeerId, now: float) -> bool:
         return self.banned_until_s.get(peer, 0.0) > now

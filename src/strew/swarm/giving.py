@@ -30,6 +30,12 @@ CREDIT_IN_ALL = 12
 PIPELINE_MAX = 2
 """Chunks that may wait on one connection: the second fills the gap after the first."""
 
+HELD_RATIO = 0.25
+"""A chunk of which so many of the neighbours say that they have it already is not given: it is one
+that an earlier version had. What few say may be a lie, and then nobody would get it in time. Lower:
+a fifth that claims to have everything holds the others up; higher: what some machines have already
+is sent again."""
+
 PASS_TIME_FIRST_S = 2.0
 """How long an owner may take before any other was timed."""
 
@@ -84,6 +90,8 @@ class Giving:
         self._queues: list[deque[int]] = [deque(range(chunks))]
         self._carried: list[float] = [0.0]  # by stripe: bytes, over its part of an even share
         self._parts: list[float] = [1.0]
+        self._passed_over: list[int] = []
+        """What was not given because enough others said they had it, since the last plan."""
         self._again: deque[int] = deque()
         self._given: dict[int, tuple[PeerId, float]] = {}
         self._owed: dict[PeerId, int] = {}
@@ -118,6 +126,10 @@ class Giving:
         self.look_again()
 
     def _deal(self) -> None:
+        for index in self._passed_over:  # the few who had it may be a smaller part by now
+            self._out[index] = False
+            self._left += 1
+        self._passed_over.clear()
         stripes = max(1, self._view.entries)
         self._queues = [deque() for _ in range(stripes)]
         self._carried = [0.0] * stripes
@@ -132,6 +144,7 @@ class Giving:
         """Everybody is gone, and whatever was given with them: the next crowd gets all of it."""
         self._left = len(self._out)
         self._out = [False] * self._left
+        self._passed_over.clear()
         self._deal()
         self._again.clear()
         self._unproven.clear()
@@ -206,9 +219,16 @@ class Giving:
             queue.popleft()
             self._out[index] = True
             self._left -= 1
-            if state.availability[index] == 0 and index not in self._given:
+            if self._spreads(index):
+                self._passed_over.append(index)
+            elif index not in self._given and index not in owner.have:
                 return index
         return None
+
+    def _spreads(self, index: int) -> bool:
+        """Whether layer 2 brings this chunk to everybody, by what neighbours say they have."""
+        state = self._state
+        return state.availability[index] > HELD_RATIO * len(state.neighbours)
 
     def _farthest_behind(self) -> int:
         """The stripe whose next chunk comes first in the file."""

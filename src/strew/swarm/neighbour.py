@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from strew.content.bitfield import Bitfield
 from strew.messages import PeerId
 from strew.swarm.slots import Slot
@@ -20,6 +22,10 @@ be an accident, and then so many times twice as long: 8 s at most."""
 
 BAD_CHUNKS_MAX = 2
 """A sender is dropped at its second chunk whose digest fails (SECURITY.md: 2 per ban period)."""
+
+REFUSALS_MAX = 16
+"""Refusals in a row, with no chunk between, after which what a neighbour says it has counts for
+nothing: an honest one refuses when others were quicker, and serves now and then."""
 
 STALLS_MAX = 3
 """Chunks in a row that did not come in time before a neighbour is replaced."""
@@ -42,6 +48,7 @@ class Neighbour:
         "full",
         "have",
         "heard",
+        "hollow",
         "id",
         "joined_s",
         "near",
@@ -53,6 +60,7 @@ class Neighbour:
         "received_bytes",
         "received_pace",
         "recheck_due_s",
+        "refusals",
         "renewed",
         "requested",
         "run",
@@ -112,6 +120,9 @@ class Neighbour:
         # trust
         self.bad_chunks = 0
         self.stalls = 0
+        self.refusals = 0
+        self.hollow = False
+        """What it says it has is not to be had of it: nobody waits for it any more."""
         self.duplicates = 0
         self.recheck_due_s = 0.0
         self.received_bytes = 0
@@ -126,6 +137,22 @@ class Neighbour:
     def received_rate(self) -> float:
         """Bytes/s at which its last chunks came; 0 before the first."""
         return _rate(self.received_pace)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Plain data for status, dashboard and checkers."""
+        return {
+            "id": self.id,
+            "zone": self.zone,
+            "have_chunks": self.have.count,
+            "origin": self.origin,
+            "sending": len(self.sending),
+            "requested": len(self.requested),
+            "arriving": len(self.arriving),
+            "received_bytes": self.received_bytes,
+            "sent_bytes": self.sent_bytes,
+            "received_bytes_per_s": self.received_rate,
+            "sent_bytes_per_s": self.sent_rate,
+        }
 
     def skip(self, now: float) -> None:
         """Leave it to layer 2 for a while, for longer each time in a row."""
@@ -149,7 +176,7 @@ class Neighbour:
         """Count a verified chunk from this neighbour; a stall before it is forgiven."""
         self.received_bytes += length_bytes
         self.received_pace = _blend(self.received_pace, length_bytes, seconds)
-        self.stalls = 0
+        self.stalls = self.refusals = 0
 
 
 def _blend(pace: float, length_bytes: int, seconds: float) -> float:
@@ -159,3 +186,8 @@ def _blend(pace: float, length_bytes: int, seconds: float) -> float:
 
 def _rate(pace: float) -> float:
     return 1.0 / pace if pace > 0.0 else 0.0
+
+
+def by_joining(neighbour: Neighbour) -> int:
+    """Sorts by who joined first: what goes out does not hang on the order of what came in."""
+    return neighbour.number

@@ -1,4 +1,4 @@
-"""Layer 2: offers are matched to wants, and a run of chunks is renewed before it ends.
+"""Layer 2, the receiving end: offers are matched to wants, and a run of chunks is renewed.
 
 Late joiners, slow machines, holes, deaths, no plan, many sources from the start: whatever layer 1
 does not bring comes this way. An uploader with a free slot *offers* to every neighbour that lacks
@@ -11,26 +11,17 @@ from __future__ import annotations
 
 from strew.messages import (
     Cancel,
-    Close,
     Drop,
-    Nack,
-    Offer,
     PeerId,
     Renew,
     Request,
-    Role,
 )
-from strew.swarm.haves import Haves
-from strew.swarm.neighbour import STALLS_MAX, Neighbour
-from strew.swarm.slots import Slot
+from strew.swarm.neighbour import REFUSALS_MAX, STALLS_MAX, Neighbour, by_joining
 from strew.swarm.state import SwarmState
 
 CREDIT_DEFAULT = 3
 """Chunks asked for and not yet arriving. As many as slots did best (2, 3, 4, 5 gave 1.26, 1.02,
 1.19 and 1.29 of the bound in simulation)."""
-
-RUN_MAX = 64
-"""Chunks in a row to one neighbour while others wait."""
 
 SAMPLES_MAX = 12
 """Chunks looked at to find a rare one: which chunk is picked hardly matters, its cost does."""
@@ -40,9 +31,6 @@ ENDGAME_MAX = 16
 
 RENEW_LEAD_S = 0.1
 """A running chunk is renewed when it is expected to end within this time."""
-
-QUIET_S = 0.05
-"""After a refusal no offer is made for so long, lest the two spin."""
 
 UNANSWERED_MIN_S = 1.0
 """A request not answered by then is made elsewhere."""
@@ -68,111 +56,32 @@ BAN_STALLED_S = 60.0
 
 
 class Offers:
-    """Both ends of layer 2: offering and serving, and asking."""
+    """The receiving end of layer 2: asking; the other end is strew.swarm.serving."""
 
     def __init__(
         self,
         state: SwarmState,
-        haves: Haves,
         credit: int = CREDIT_DEFAULT,
         stall_s: float = STALL_DEFAULT_S,
     ) -> None:
         self._state = state
-        self._haves = haves
         self._stall_max_s = stall_s
         self._credit = credit
         self._all = (1 << len(state.lengths)) - 1
         self._sources: dict[int, int] = {}  # chunk -> how many were asked for it or send it
         self._comes: dict[int, int] = {}  # chunk -> from how many it is arriving
         self._asked = 0  # chunks asked for and not yet arriving
+        self._doubtful = 0  # those of them asked of neighbours that were late before
         self._parked: dict[PeerId, Neighbour] = {}
         self._news: dict[PeerId, Neighbour] = {}  # parked ones not known to be of no use now
         self._closed_seen = (0, 0, 0)
-        self._open: dict[PeerId, Neighbour] = {}  # who holds an offer of this node
-        self._ripe_seen = 0
         self._urgent = 0  # chunks for which a holder was too late: locality no longer counts
         self._receive_pace_s_per_byte = 0.0
         self._fed_s: float | None = None
+        self._stored_s = 0.0
         self._starved_until_s = 0.0
 
-    # --- the uploader's end ----------------------------------------------------------------------
-
-    def offer(self, now: float) -> None:
-        """While a slot is free, offer to each neighbour that lacks something ripe."""
-        state = self._state
-        if state.slots.free <= 0:
-            return
-        ripe = state.offerable(now)
-        if ripe != self._ripe_seen:
-            fresh = ripe ^ (ripe & self._ripe_seen)
-            self._ripe_seen = ripe
-            if fresh and fresh != state.availability.held_by(len(state.neighbours), fresh):
-                state.unoffered.update(state.neighbours)
-        if not state.unoffered:
-            return
-        for neighbour in sorted(state.unoffered.values(), key=_joining):
-            if neighbour.offered or neighbour.slot is not Slot.NONE:
-                del state.unoffered[neighbour.id]
-            elif neighbour.quiet_until_s <= now:
-                del state.unoffered[neighbour.id]
-                if neighbour.have.bits | ripe != neighbour.have.bits:
-                    neighbour.offered = True
-                    self._open[neighbour.id] = neighbour
-                    self._haves.catch_up(neighbour)
-                    state.tell(neighbour, Offer(state.key))
-
-    def close(self) -> None:
-        """No slot is free any more, or none should be taken: the open offers are taken back."""
-        state = self._state
-        if not self._open:
-            return
-        for neighbour in sorted(self._open.values(), key=_joining):
-            neighbour.offered = False
-            state.tell(neighbour, Close(state.key))
-        state.unoffered.update(self._open)
-        self._open.clear()
-
-    def requested(
-        self, by: Neighbour, index: int, now: float, *, renew: bool, behind: bool
-    ) -> None:
-        """A neighbour asks for a chunk: serve it now, right after the running one, or not, as when
-        this node is behind with what it is to push."""
-        state = self._state
-        by.offered = False
-        self._open.pop(by.id, None)
-        state.unoffered[by.id] = by
-        if not 0 <= index < len(state.lengths) or index not in state.have:
-            self._refuse(by, index, now)
-            return
-        if behind or (by.fit and state.withheld >> index & 1):
-            self._refuse(by, index, now)
-            return
-        if index in by.sending:
-            return
-        running = bool(by.sending)
-        by.run = by.run + 1 if renew else 0
-        if (
-            running and len(by.sending) < 2 and (by.run < RUN_MAX or not self._others_wait(by, now))
-        ) or (not running and state.slots.free > 0):
-            self._haves.catch_up(by)
-            state.send_chunk(by, index, now, Role.SERVED)
-        else:
-            by.run = 0
-            self._refuse(by, index, now)
-
-    def _refuse(self, by: Neighbour, index: int, now: float) -> None:
-        by.quiet_until_s = now + QUIET_S
-        self._state.tell(by, Nack(self._state.key, index))
-
-    def _others_wait(self, than: Neighbour, now: float) -> bool:
-        state = self._state
-        ripe = state.offerable(now)
-        return any(
-            n is not than and n.slot is Slot.NONE and ripe & ~n.have.bits
-            for n in state.neighbours.values()
-        )
-
-    # --- the receiver's end ----------------------------------------------------------------------
+    # --- asking -----------------------------------------------------------------------------------
 
     def park(self, neighbour: Neighbour, now: float) -> None:
         """It offers: the offer stands until it is used or taken back."""
@@ -200,7 +109,8 @@ class Offers:
     def ask(self, now: float) -> None:
         """While there is credit, answer parked offers with requests."""
         state = self._state
-        if not self._parked or self._asked >= self._credit or state.have.complete:
+        credit = self._credit + self._doubtful
+        if not self._parked or self._asked >= credit or state.have.complete:
             return
         closed = self._closed(now)
         if any(
@@ -218,8 +128,10 @@ class Offers:
             key=lambda n: (not n.near, n.origin, len(n.arriving), -n.received_rate, n.number)
         )
         for neighbour in useful:
-            if self._asked >= self._credit:
+            if self._asked >= credit:
                 return
+            if neighbour.stalls and (neighbour.requested or neighbour.arriving):
+                continue  # first let it send what it owes
             index = self._choose(neighbour, now)
             if index is None:
                 continue
@@ -308,6 +220,9 @@ class Offers:
         neighbour.renewed = False
         if self._unask(neighbour, index):
             self._release(index)
+            neighbour.refusals += 1
+            if neighbour.refusals >= REFUSALS_MAX:
+                self._state.judge((neighbour,), hollow=True)
 
     def _release(self, index: int) -> None:
         """One source fewer for this chunk; without any it may be asked for again."""
@@ -358,10 +273,13 @@ class Offers:
         state = self._state
         if sender is not None:
             started_s = self._ended(sender, index)
+            self._stored_s = now
             if started_s is not None:
                 seconds = max(now - started_s, 1e-6)
                 length_bytes = state.lengths[index]
                 sender.received(length_bytes, seconds)
+                if sender.hollow:
+                    state.judge((sender,), hollow=False)
                 pace = seconds / length_bytes
                 if self._receive_pace_s_per_byte == 0.0:
                     self._receive_pace_s_per_byte = pace
@@ -386,7 +304,6 @@ class Offers:
         for index in list(neighbour.arriving):
             self.failed(neighbour, index)
         self.unpark(neighbour)
-        self._open.pop(neighbour.id, None)
 
     # --- time ------------------------------------------------------------------------------------
 
@@ -394,6 +311,7 @@ class Offers:
         """Ask elsewhere for what does not come; renew what is about to end; insure the end."""
         state = self._state
         self._notice_hunger(now)
+        self._doubtful = sum(len(n.requested) for n in state.neighbours.values() if n.stalls)
         for neighbour in state.neighbours.values():
             if not (neighbour.requested or neighbour.arriving):
                 continue
@@ -406,20 +324,22 @@ class Offers:
                     if neighbour.arriving:
                         neighbour.renewed = True  # it waits behind that one: no more until it ends
                     else:
-                        self._strike(neighbour, index)
+                        self._strike(neighbour, index, asked_s)
             for index, started_s in neighbour.arriving.items():
                 if now - started_s > self._stall_s(neighbour, index):
-                    self._stalled(neighbour, index, now)
+                    self._stalled(neighbour, index, started_s, now)
                     break
             self.renew(neighbour, now)
         self._insure(now)
 
     def _notice_hunger(self, now: float) -> None:
-        if self._state.in_flight or self._fed_s is None:
+        state = self._state
+        if state.in_flight or self._fed_s is None:
             self._fed_s = now
         elif now - self._fed_s > STARVED_AFTER_S:
             self._fed_s = now
             self._starved_until_s = now + STARVED_S
+            state.judge(state.neighbours.values(), hollow=True)  # until they send something
 
     def _expected_s(self, neighbour: Neighbour, index: int) -> float:
         length_bytes = self._state.lengths[index]
@@ -433,17 +353,23 @@ class Offers:
             return self._stall_max_s
         return min(STALL_MIN_S + SLOW_RATIO * expected_s, self._stall_max_s)
 
-    def _stalled(self, neighbour: Neighbour, index: int, now: float) -> None:
+    def _stalled(self, neighbour: Neighbour, index: int, since_s: float, now: float) -> None:
         """Let others send the chunk; what still comes is kept if it comes first."""
         state = self._state
         neighbour.arriving[index] = now  # one strike a period, not one a tick
         state.in_flight &= ~(1 << index)
         self._urgent |= 1 << index
-        self._strike(neighbour, index)
+        self._strike(neighbour, index, since_s)
 
-    def _strike(self, neighbour: Neighbour, index: int) -> None:
-        """It did not send in time: replaced after a few in a row, if another has the chunk."""
+    def _strike(self, neighbour: Neighbour, index: int, since_s: float) -> None:
+        """It did not send in time: replaced after a few in a row, if another has the chunk. Where
+        chunks come from others, too, and none of them came since, it may be this node's own link
+        that is slow, and nobody is to blame."""
         state = self._state
+        if self._stored_s < since_s and any(
+            n.arriving for n in state.neighbours.values() if n is not neighbour
+        ):
+            return
         neighbour.stalls += 1
         others = any(n is not neighbour and index in n.have for n in state.neighbours.values())
         if neighbour.stalls >= STALLS_MAX and others:
@@ -457,7 +383,7 @@ class Offers:
         missing = self._all ^ state.have.bits
         if missing & ~state.in_flight:
             return
-        parked = sorted(self._parked.values(), key=_joining)
+        parked = sorted(self._parked.values(), key=by_joining)
         while missing and parked:
             index = (missing & -missing).bit_length() - 1
             missing &= missing - 1
@@ -483,8 +409,3 @@ def _kind(neighbour: Neighbour) -> int:
     if neighbour.origin:
         return 2
     return 0 if neighbour.near else 1
-
-
-def _joining(neighbour: Neighbour) -> int:
-    """Sorts by who joined first: what goes out does not hang on the order of what came in."""
-    return neighbour.number

@@ -19,6 +19,7 @@ from itertools import islice
 
 from strew.messages import Passed, PeerId, Role
 from strew.swarm.giving import CREDIT_IN_ALL, PIPELINE_MAX, Giving
+from strew.swarm.neighbour import Neighbour
 from strew.swarm.state import SwarmState
 from strew.swarm.view import PushView
 
@@ -93,6 +94,12 @@ class OwnerPush:
         """What is to be passed on by a plan that was not told yet: giver, chunk, tag."""
 
     # --- what is to be passed on -----------------------------------------------------------------
+
+    def heeds(self, sender: Neighbour) -> bool:
+        """Whether this node passes on what a neighbour tells it to. An origin gives by its own plan
+        alone, and in a star nobody but an origin gives: else any machine could have this one's
+        uplink send to all what it had already, again and again."""
+        return not self._state.origin and (sender.origin or not self.view.alone)
 
     def own(self, giver: PeerId, index: int, plan: int, now: float) -> None:
         """This node was told to pass on a chunk that it has, by the plan of this tag. One that

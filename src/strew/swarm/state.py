@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from strew.content.bitfield import Bitfield
 from strew.messages import Action, CancelSend, PeerId, Role, Send, SendChunk, Wire
@@ -130,9 +130,7 @@ class SwarmState:
         del self.neighbours[neighbour.id]
         self.unoffered.pop(neighbour.id, None)
         self.availability.remove(neighbour.have.bits)
-        self.near_held = self.mates_held = 0
-        for other in self.neighbours.values():
-            self._add_held(other, other.have.bits)
+        self._count_held()
 
     def neighbour_has(self, neighbour: Neighbour, bits: int) -> None:
         """It said that it has these chunks, a set within the artifact."""
@@ -149,8 +147,21 @@ class SwarmState:
             self.availability.remove(1 << index)
             self.unoffered[neighbour.id] = neighbour
 
+    def judge(self, neighbours: Iterable[Neighbour], *, hollow: bool) -> None:
+        """Whether what these say they have counts where it is asked who else has a chunk."""
+        changed = [each for each in neighbours if each.hollow != hollow]
+        for neighbour in changed:
+            neighbour.hollow = hollow
+        if changed:
+            self._count_held()
+
+    def _count_held(self) -> None:
+        self.near_held = self.mates_held = 0
+        for neighbour in self.neighbours.values():
+            self._add_held(neighbour, neighbour.have.bits)
+
     def _add_held(self, neighbour: Neighbour, bits: int) -> None:
-        if not neighbour.origin:
+        if not (neighbour.origin or neighbour.hollow):
             self.mates_held |= bits
             if neighbour.near:
                 self.near_held |= bits
@@ -185,6 +196,15 @@ class SwarmState:
         """What is stored here and no longer on its way by push; everything, once complete."""
         kept = self.withheld if self.have.complete else self.young(now)
         return self.have.bits ^ (self.have.bits & kept)
+
+    def traffic(self) -> dict[str, int]:
+        """Payload in bytes, by where it came from and went."""
+        return {
+            "received_bytes": self.received_bytes,
+            "received_origin_bytes": self.received_origin_bytes,
+            "duplicate_bytes": self.duplicate_bytes,
+            "sent_bytes": self.sent_bytes,
+        }
 
     def duplicated(self, length_bytes: int) -> None:
         """A chunk came twice."""

@@ -47,29 +47,27 @@ from strew.messages import (
     Recheck,
     Renew,
     Request,
+    Retiring,
     Role,
     Tick,
     Unfit,
 )
+from strew.swarm.handover import HandOver
 from strew.swarm.haves import Haves
-from strew.swarm.neighbour import BAD_CHUNKS_MAX, Neighbour
+from strew.swarm.liars import BAN_BAD_S, Liars
+from strew.swarm.neighbour import Neighbour
 from strew.swarm.offers import CREDIT_DEFAULT, STALL_DEFAULT_S, Offers
 from strew.swarm.planning import Planning
 from strew.swarm.push import OwnerPush
+from strew.swarm.serving import Serving
 from strew.swarm.slots import UploadSlots
 from strew.swarm.state import PUSHING_MAX_S, SwarmState
 
 TICK_S = 0.05
 """How often an active swarm looks at its clocks: a fifth of the shortest patience it has."""
 
-BAN_BAD_S = 600.0
-"""A neighbour that sent two bad chunks is not dealt with for this long."""
-
 RECHECK_EVERY_S = 0.5
 """A neighbour's complaints about chunks are looked into at most so often."""
-
-DUPLICATES_MAX = 256
-"""Unasked chunks we had already, from one neighbour in a row, before it is dropped."""
 
 
 class Swarm:
@@ -100,14 +98,16 @@ class Swarm:
         self._state = SwarmState(key, me, zone, lengths, have.copy(), slots, dice, origin)
         self._push = OwnerPush(self._state)
         self._haves = Haves(self._state)
-        self._offers = Offers(self._state, self._haves, credit, stall_s)
+        self._serving = Serving(self._state, self._haves)
+        self._offers = Offers(self._state, credit, stall_s)
         self._planning = Planning(self._state, self._push)
+        self._handover = HandOver(self._state)
         self._pushed: dict[int, tuple[PeerId, int] | None] = {}
         """What comes by push: who is told when it was passed on, and the tag of its plan; None: it
         is not to be."""
         self._pushers: dict[int, PeerId] = {}  # by stripe: who would still send a chunk of it
         self._early_bytes: dict[PeerId, int] = {}
-        self._liars: dict[PeerId, int] = {}  # who left: to come back is no way to start anew
+        self._liars = Liars(self._state)
         self._tick_s: float | None = None
         self._said_complete = have.complete
         self._on: dict[type, Callable[[Any, float], None]] = {
@@ -124,6 +124,7 @@ class Swarm:
             ChunkSent: self._on_sent,
             ChunkNotSent: self._on_not_sent,
             MembersNamed: self._on_members,
+            Retiring: self._on_retiring,
         }
         self._on_wire: dict[type, Callable[[Neighbour, Any, float], None]] = {
             Have: self._on_have,
@@ -146,15 +147,10 @@ class Swarm:
         state = self._state
         state.actions = []
         self._on[type(event)](event, now)
-        slots = state.slots
-        if slots.free_to_push > 0:
-            self._push.fill(now)
-        if state.neighbours:
-            if slots.free > 0 and not (self._push.behind or state.withheld):
-                self._offers.offer(now)
-            else:
-                self._offers.close()
-            self._offers.ask(now)
+        if self._handover.begun:
+            self._handover.step(now)
+        else:
+            self._give_and_take(now)
         self._haves.flush(now)
         if not self._said_complete and state.have.complete:
             self._said_complete = True
@@ -162,6 +158,18 @@ class Swarm:
         if self._tick_s is None and self._active():
             self._tick_s = now + TICK_S
         return state.actions
+
+    def _give_and_take(self, now: float) -> None:
+        """Layer 1 first; what it leaves of the slots is offered, and offers are answered."""
+        slots = self._state.slots
+        if slots.free_to_push > 0:
+            self._push.fill(now)
+        if self._state.neighbours:
+            if slots.free > 0 and not (self._push.behind or self._state.withheld):
+                self._serving.offer(now)
+            else:
+                self._serving.close()
+            self._offers.ask(now)
 
     def deadline(self) -> float | None:
         """When the swarm wants its next `Tick`; None while nothing can become late."""
@@ -178,33 +186,12 @@ class Swarm:
             **self.traffic(),
             "ungiven": self._push.giving.ungiven if state.origin else 0,
             "plan_version": self._push.view.version,
-            "neighbours": [
-                {
-                    "id": n.id,
-                    "zone": n.zone,
-                    "have_chunks": n.have.count,
-                    "origin": n.origin,
-                    "sending": len(n.sending),
-                    "requested": len(n.requested),
-                    "arriving": len(n.arriving),
-                    "received_bytes": n.received_bytes,
-                    "sent_bytes": n.sent_bytes,
-                    "received_bytes_per_s": n.received_rate,
-                    "sent_bytes_per_s": n.sent_rate,
-                }
-                for n in state.neighbours.values()
-            ],
+            "neighbours": [neighbour.snapshot() for neighbour in state.neighbours.values()],
         }
 
     def traffic(self) -> dict[str, int]:
         """Payload in bytes since the swarm was opened, by where it came from and went."""
-        state = self._state
-        return {
-            "received_bytes": state.received_bytes,
-            "received_origin_bytes": state.received_origin_bytes,
-            "duplicate_bytes": state.duplicate_bytes,
-            "sent_bytes": state.sent_bytes,
-        }
+        return self._state.traffic()
 
     @property
     def have(self) -> Bitfield:
@@ -215,6 +202,18 @@ class Swarm:
     def neighbours(self) -> dict[PeerId, Neighbour]:
         """To be read only."""
         return self._state.neighbours
+
+    @property
+    def owed(self) -> int:
+        """How many chunks only this node has, that somebody could take over."""
+        return self._handover.owed.bit_count()
+
+    @property
+    def nowhere(self) -> int:
+        """What is missing here and at every neighbour, as a bit set."""
+        state = self._state
+        missing = state.have.bits ^ ((1 << len(state.lengths)) - 1)
+        return state.availability.held_by(0, missing)
 
     def copies(self) -> int:
         """How many neighbours hold the rarest chunk (0 without chunks counts as many)."""
@@ -229,6 +228,8 @@ class Swarm:
         if not state.neighbours:
             return False
         if not state.have.complete or self._haves.waiting or self._planning.due_s is not None:
+            return True
+        if self._handover.begun and self._handover.owed:
             return True
         return self._push.busy or any(
             n.sending or not n.have.complete for n in state.neighbours.values()
@@ -252,8 +253,12 @@ class Swarm:
             self._push.giving.reclaim(now)
         if self.fit:
             self._planning.tick(now)
-        if not state.have.complete:
+        if not (state.have.complete or self._handover.begun):
             self._offers.watch(now)
+
+    def _on_retiring(self, event: Retiring, now: float) -> None:
+        self._serving.close()
+        self._handover.begin()
 
     # --- neighbours ------------------------------------------------------------------------------
 
@@ -265,7 +270,7 @@ class Swarm:
         neighbour = Neighbour(
             event.peer, event.have, event.zone, near, event.origin, event.fit, now
         )
-        neighbour.bad_chunks = self._liars.pop(event.peer, 0)
+        self._liars.joined(neighbour)
         state.joined(neighbour)
         self._haves.joined(neighbour)
         self._push.look_again()
@@ -278,12 +283,12 @@ class Swarm:
         neighbour = self._state.neighbours.get(event.peer)
         if neighbour is None:
             return
-        if 0 < neighbour.bad_chunks < BAD_CHUNKS_MAX:  # else it was banned
-            self._liars[event.peer] = neighbour.bad_chunks
+        self._liars.left(neighbour)
         self._push.left(event.peer)
         state = self._state
         state.cancel_sends(neighbour)
         self._offers.neighbour_left(neighbour)
+        self._serving.left(neighbour)
         state.left(neighbour)
         if not state.neighbours:
             self._push.giving.start_anew()
@@ -349,21 +354,21 @@ class Swarm:
             self._on_early(event, now)
             return
         pushed = event.role != Role.SERVED
+        owned = event.role == Role.OWNED and self._push.heeds(sender)
         asked = index in sender.requested
         if index in state.have or (not asked and self._offers.comes(index)):
             self._unwanted(sender, index)
             if asked:
                 self._offers.refused(sender, index)
-            if event.role == Role.OWNED and index in state.have:
+            if owned and index in state.have:
                 self._push.had(sender.id, index, event.plan, now)
-            elif event.role == Role.OWNED:
+            elif owned:
                 self._pushed[index] = (sender.id, event.plan)
             return
         if pushed:
             state.pushed(index, now)
             if self._push.view.version:
                 self._pushers[self._push.view.stripe_of(index)] = sender.id
-            owned = event.role == Role.OWNED
             self._pushed[index] = (sender.id, event.plan) if owned else None
         elif sender.origin:
             state.served_until_s = now + PUSHING_MAX_S
@@ -379,10 +384,7 @@ class Swarm:
 
     def _unwanted(self, sender: Neighbour, index: int) -> None:
         self._discard(sender.id, index)
-        self._state.duplicated(self._state.lengths[index])
-        sender.duplicates += 1
-        if sender.duplicates > DUPLICATES_MAX:
-            self._state.actions.append(Drop(sender.id, "sends what is here already", BAN_BAD_S))
+        self._liars.sent_twice(sender, index)
 
     def _discard(self, peer: PeerId, index: int) -> None:
         self._state.actions.append(Discard(peer, self.key, index))
@@ -427,14 +429,12 @@ class Swarm:
         state = self._state
         self._pushed.pop(event.index, None)
         sender = state.neighbours.get(event.peer)
+        self._liars.sent_bad(event.peer, sender)
         if sender is None:
             return
-        sender.bad_chunks += 1
         self._offers.failed(sender, event.index)
         state.neighbour_lacks(sender, event.index)
         state.tell(sender, BadChunk(self.key, event.index))
-        if sender.bad_chunks >= BAD_CHUNKS_MAX:
-            state.actions.append(Drop(sender.id, "sent two chunks with wrong digests", BAN_BAD_S))
 
     def _on_aborted(self, event: ChunkAborted, now: float) -> None:
         sender = self._state.neighbours.get(event.peer)
@@ -466,7 +466,8 @@ class Swarm:
         star nobody does, and refusing costs more than it spares (lab, 16 machines: 1.10, not 1.06).
         """
         behind = self._push.behind and not self._push.view.alone
-        self._offers.requested(by, index, now, renew=renew, behind=behind)
+        behind = behind or self._handover.begun
+        self._serving.requested(by, index, now, renew=renew, behind=behind)
 
     def _on_cancel(self, neighbour: Neighbour, message: Cancel, now: float) -> None:
         self._state.actions.append(CancelSend(neighbour.id, self.key, message.index))
@@ -476,12 +477,14 @@ class Swarm:
         if neighbour is not None:
             self._state.send_ended(neighbour, event.index, now, done=True)
             self._push.look_again()
+            self._handover.sent(event.index, now)
 
     def _on_not_sent(self, event: ChunkNotSent, now: float) -> None:
         neighbour = self._state.neighbours.get(event.peer)
         if neighbour is not None:
             self._state.send_ended(neighbour, event.index, now, done=False)
             self._push.not_sent(event.peer, event.index)
+            self._handover.not_sent(event.index)
 
     def _on_bad(self, neighbour: Neighbour, message: BadChunk, now: float) -> None:
         if now < neighbour.recheck_due_s:

@@ -13,7 +13,7 @@ from typing import Protocol
 from strew.access.wire import on_link
 from strew.codec import CONTROL_FRAME_BYTES_MAX, ChunkHeader, FrameReader, Hello, decode, encode
 from strew.errors import ProtocolError
-from strew.messages import PeerId, Wire
+from strew.messages import Guilt, PeerId, Wire
 from strew.transfer.limits import TokenBucket, keep_alive
 from strew.transfer.receiving import BufferPool, ChunkReceiver, SliceBuffer
 from strew.transfer.sending import ChunkSender, Outgoing, ReadableChunk
@@ -27,7 +27,7 @@ class LinkOwner(Protocol):
 
     def link_up(self, link: PeerLink) -> None: ...
 
-    def link_lost(self, link: PeerLink, reason: str) -> None: ...
+    def link_lost(self, link: PeerLink, reason: str, guilt: Guilt) -> None: ...
 
     def message_came(self, link: PeerLink, message: Wire) -> None: ...
 
@@ -78,7 +78,7 @@ class ControlConnection(asyncio.Protocol):
                 if message is not None and on_link(message) and not self._link.closed:
                     self._link.owner.message_came(self._link, message)
         except ProtocolError as error:
-            self._link.lose(error.message)
+            self._link.lose(error.message, Guilt.BREACH)
 
     def send(self, data: bytes) -> None:
         if not self._out:
@@ -91,7 +91,7 @@ class ControlConnection(asyncio.Protocol):
             return
         self._transport.write(b"".join(out))
         if self._transport.get_write_buffer_size() > CONTROL_BACKLOG_BYTES_MAX:
-            self._link.lose("peer does not read its messages")
+            self._link.lose("peer does not read its messages", Guilt.DRIPS)
 
     def close(self) -> None:
         if self._transport is not None:
@@ -177,8 +177,8 @@ class PeerLink:
     def chunk_broken(self, header: ChunkHeader) -> None:
         self.owner.chunk_broken(self, header)
 
-    def data_lost(self, reason: str) -> None:
-        self.lose(reason)
+    def data_lost(self, reason: str, guilt: Guilt) -> None:
+        self.lose(reason, guilt)
 
     def _chunk_sent(self, header: ChunkHeader, done: bool) -> None:
         if not self.closed:
@@ -199,9 +199,9 @@ class PeerLink:
         if self._control is not None:
             self._control.close()
 
-    def lose(self, reason: str) -> None:
+    def lose(self, reason: str, guilt: Guilt = Guilt.NOBODY) -> None:
         """Something ended the link; the owner is told."""
         if self.closed:
             return
         self.close()
-        self.owner.link_lost(self, reason)
+        self.owner.link_lost(self, reason, guilt)

@@ -36,6 +36,11 @@ DIAL_S = 5.0
 HANDSHAKE_S = 10.0
 """A stranger that says nothing for so long is disconnected."""
 
+PEER_CONNECTIONS_MAX = 16
+"""Proven connections of one node, its link's and those that wait for their twin. Lower: dials that
+cross, or follow each other quickly, end one another; higher: one member with the key keeps others
+out."""
+
 BACKLOG = 512
 
 HttpFactory = Callable[[], asyncio.Protocol]
@@ -165,7 +170,7 @@ class Port:
         self._owner = owner
         self._up = up
         self._down = down
-        self._pool = BufferPool()
+        self._pool = BufferPool(rate_bytes_per_s=down.rate_bytes_per_s)
         self._encoder = ControlEncoder()
         self._http: HttpFactory | None = None
         self._server: asyncio.Server | None = None
@@ -282,6 +287,10 @@ class Port:
         key = (hello.node, hello.session)
         other = self._halves.pop(key, None)
         if other is None:
+            waiting = sum(node == hello.node for node, _ in self._halves)
+            if waiting + 2 >= PEER_CONNECTIONS_MAX:
+                transport.abort()
+                return
             self._halves[key] = (hello, transport, rest)
             asyncio.get_running_loop().call_later(HANDSHAKE_S, self._expire, key, transport)
             return

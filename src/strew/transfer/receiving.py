@@ -14,7 +14,9 @@ from strew.codec import (
     unpack_chunk_header,
 )
 from strew.errors import ProtocolError
+from strew.messages import Guilt
 from strew.transfer.limits import TokenBucket
+from strew.transfer.progress import Progress
 
 BUFFERS_MAX = 40
 """Slices in memory at once, 20 MiB: one for each of 24 neighbours and some being written. A
@@ -47,7 +49,9 @@ class BufferPool:
     Memory of a buffer is touched only as far as slices reach, so that small chunks cost little.
     """
 
-    def __init__(self, limit: int = BUFFERS_MAX) -> None:
+    def __init__(self, limit: int = BUFFERS_MAX, rate_bytes_per_s: float | None = None) -> None:
+        """`rate_bytes_per_s` is the download limit of those that fill them."""
+        self.progress = Progress(None if rate_bytes_per_s is None else rate_bytes_per_s / limit)
         self._limit = limit
         self._free: list[SliceBuffer] = []
         self._made = 0
@@ -60,6 +64,7 @@ class BufferPool:
         if self._made < self._limit:
             self._made += 1
             return SliceBuffer(self)
+        self.progress.buffers_wanted = True
         return None
 
     def put_back(self, buffer: SliceBuffer) -> None:
@@ -90,7 +95,7 @@ class ChunkSink(Protocol):
     def chunk_broken(self, header: ChunkHeader) -> None:
         """The sender gave up on a chunk it began."""
 
-    def data_lost(self, reason: str) -> None:
+    def data_lost(self, reason: str, guilt: Guilt) -> None:
         """The connection ended, or broke the protocol; called once."""
 
 
@@ -107,16 +112,30 @@ class ChunkReceiver(asyncio.BufferedProtocol):
         self._head_view = memoryview(self._head)
         self._waste: memoryview | None = None
         self._header: ChunkHeader | None = None
+        self._unfinished: ChunkHeader | None = None
+        """The last slice of a chunk that has more to come: these are next, or a BREAK."""
         self._wanted = False
         self._buffer: SliceBuffer | None = None
         self._filled = 0
         self._paused = False
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
+        self.received_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._pool.progress.watch(self)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a chunk has begun that is not whole, and nothing here makes it wait."""
+        begun = self._header is not None or self._unfinished is not None
+        return begun and not self._paused
+
+    def drips(self) -> None:
+        """What it brings is too slow for the buffer it holds."""
+        self._end("its chunks come too slowly", Guilt.DRIPS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(f"data connection: {exc}" if exc else "peer closed the data connection")
@@ -147,6 +166,7 @@ class ChunkReceiver(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._filled += nbytes
+        self.received_bytes += nbytes
         header = self._header
         if header is None:
             if self._filled == CHUNK_HEADER_BYTES:
@@ -183,8 +203,9 @@ class ChunkReceiver(asyncio.BufferedProtocol):
     def _head_came(self) -> None:
         try:
             header = unpack_chunk_header(self._head)
+            self._unfinished = _following(self._unfinished, header)
         except ProtocolError as error:
-            self._end(error.message)
+            self._end(error.message, Guilt.BREACH)
             return
         if header.kind == TYPE_BREAK:
             self._sink.chunk_broken(header)
@@ -225,6 +246,7 @@ class ChunkReceiver(asyncio.BufferedProtocol):
     def stop(self) -> None:
         """Close the connection without telling the sink."""
         self._ended = True
+        self._pool.progress.forget(self)
         self._drop_buffer()
         if self._timer is not None:
             self._timer.cancel()
@@ -237,8 +259,26 @@ class ChunkReceiver(asyncio.BufferedProtocol):
             self._buffer.release()
             self._buffer = None
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, guilt: Guilt = Guilt.NOBODY) -> None:
         if self._ended:
             return
         self.stop()
-        self._sink.data_lost(reason)
+        self._sink.data_lost(reason, guilt)
+
+
+def _following(before: ChunkHeader | None, header: ChunkHeader) -> ChunkHeader | None:
+    """Check that a slice is the next one of the unfinished chunk, or the first of any, and return
+    it if more must come. ProtocolError: chunks are never interleaved, nor begun anew."""
+    if before is None:
+        if header.kind == TYPE_BREAK or header.offset:
+            raise ProtocolError(f"slice at {header.offset} of chunk {header.chunk}, never begun")
+    else:
+        same = (before.swarm, before.chunk, before.total)
+        end = before.offset + before.slice_bytes
+        if (header.swarm, header.chunk, header.total) != same:
+            raise ProtocolError(f"chunk {header.chunk} begun before chunk {before.chunk} ended")
+        if header.kind == TYPE_BREAK:
+            return None
+        if header.offset != end:
+            raise ProtocolError(f"slice at {header.offset} of chunk {header.chunk}, {end} is next")
+    return header if header.offset + header.slice_bytes < header.total else None

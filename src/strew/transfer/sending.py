@@ -312,5 +312,5 @@ class ChunkSender:
         The receiver was promised this slice's length; zeros cost less than a new connection.
         """
         end = pack_chunk_header(header._replace(kind=TYPE_BREAK, slice_bytes=0))
-        self._pending = bytes(self._slice_left) + end
+        self._pending += bytes(self._slice_left) + end
         self._broken = True
