@@ -5,7 +5,8 @@ import re
 import pytest
 
 from strew.agent.config import load
-from strew.agent.settings import KEYS, KNOBS, RATE_BOTH, Knob, Settings, shown
+from strew.agent.knob import Knob
+from strew.agent.settings import KEYS, KNOBS, RATE_BOTH, Settings, shown
 from strew.errors import UsageError
 
 IDS = [knob.key for knob in KNOBS.values()]

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from strew.access.tokens import is_token
+from strew.agent.knob import Knob
 from strew.agent.settings import (
     KEYS,
     KNOBS,
     RATE_BOTH,
     TRACKER_PORT,
-    Knob,
     Settings,
 )
 from strew.errors import ConfigurationError, StrewError, UsageError

@@ -134,7 +134,9 @@ class Directory:
         for member, _ in random.sample(holders, min(HOLDERS_ASKED_MAX, len(holders))):
             address = Address(member.host, member.port)
             with contextlib.suppress(StrewError):
-                return await NodeClient(agent.session, address, agent.key).held_manifest(artifact)
+                return await NodeClient(
+                    agent.session, address, agent.key, tls=agent.tls_met
+                ).held_manifest(artifact)
         raise NotFoundError(f"no member that is known has the manifest of {artifact}")
 
     def swarm(self, artifact: ArtifactId) -> SwarmReport:

@@ -7,15 +7,24 @@ A knob's key is the same everywhere: `rate-up` in the file, `--rate-up`, `STREW_
 Where values come from and which one wins is decided in strew.agent.config.
 """
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Literal, get_args, get_type_hints
 
 import msgspec
 
 from strew.access.tokens import parse_token
+from strew.agent.knob import (
+    Knob,
+    parse_choice,
+    parse_count,
+    parse_file,
+    parse_folder,
+    parse_host,
+    parse_listen,
+    parse_size_or_none,
+    parse_yes_or_no,
+    parse_zone,
+)
 from strew.agent.quantity import (
     MIB,
     UNLIMITED,
@@ -23,11 +32,10 @@ from strew.agent.quantity import (
     exact_size,
     parse_duration,
     parse_rate,
-    parse_size,
 )
 from strew.announce.reference import parse_pattern
 from strew.content.reference import Address, parse_address
-from strew.errors import ConfigurationError, UsageError
+from strew.errors import ConfigurationError
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -42,131 +50,7 @@ JOIN_MAX = 16
 FOLLOW_MAX = 64
 """Patterns a node may send in one announce."""
 
-ZONE_MAX_CHARS = 64
-
 HOSTS_MAX = 16
-HOST_MAX_CHARS = 253
-"""As DNS has it (RFC 1035, section 2.3.4)."""
-
-_HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", re.ASCII)
-
-VALUE_MAX_CHARS = 4096
-"""As PATH_MAX on Linux; no value of any kind is longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Knob:
-    """What there is to know about one setting beside its type.
-
-    `parse` reads the text of a flag, a variable or the file and raises UsageError. `default` is
-    text of the same form; empty means none. `lowest` and `highest` are limits in `unit`, both
-    allowed. `many` knobs take several values: a flag repeated, commas, or a list in the file.
-    """
-
-    key: str
-    parse: Callable[[str], Any]
-    about: str
-    default: str = ""
-    unit: str = ""
-    lowest: float | None = None
-    highest: float | None = None
-    raising: str = ""
-    lowering: str = ""
-    many: int = 0
-    secret: bool = False
-
-    @property
-    def flag(self) -> str:
-        return f"--{self.key}"
-
-    @property
-    def variable(self) -> str:
-        return "STREW_" + self.key.upper().replace("-", "_")
-
-    def read(self, text: str) -> Any:
-        """The value of one text, checked against the limits; UsageError names the rule."""
-        if len(text) > VALUE_MAX_CHARS:
-            raise UsageError(f"longer than {VALUE_MAX_CHARS} characters")
-        if "\0" in text:
-            raise UsageError("contains a NUL character")
-        value = self.parse(text)
-        if value is None or not isinstance(value, int | float):
-            return value
-        if self.lowest is not None and value < self.lowest:
-            raise UsageError(
-                f"{text!r} is below the smallest, {self.limit_text(self.lowest)}", hint=self.example
-            )
-        if self.highest is not None and value > self.highest:
-            raise UsageError(
-                f"{text!r} is above the largest, {self.limit_text(self.highest)}", hint=self.example
-            )
-        return value
-
-    @property
-    def example(self) -> str:
-        """A remedy for a value out of range."""
-        return "write such as 100M" if self.unit in ("bytes", "bytes/s") else ""
-
-    def limit_text(self, limit: float) -> str:
-        """A limit as one would type it."""
-        if self.unit in ("bytes", "bytes/s"):
-            return exact_size(int(limit))
-        return f"{limit:g} {self.unit}".rstrip()
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise UsageError(f"{text!r} is not a whole number")
-    return int(text)
-
-
-def _host_name(text: str) -> str:
-    if len(text) > HOST_MAX_CHARS or not _HOST_NAME.fullmatch(text):
-        raise UsageError(
-            f"{text[:80]!r} is not a host name", hint="write such as strew.example.org"
-        )
-    return text.lower()
-
-
-def _listen_address(text: str) -> Address:
-    return parse_address(text, port_min=0)
-
-
-def _folder(text: str) -> Path:
-    if not text:
-        raise UsageError("the name of the folder is empty")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise UsageError(f"{text!r}: no home folder is known here", hint="write it out") from None
-
-
-def _zone(text: str) -> str:
-    if len(text) > ZONE_MAX_CHARS or not text.isprintable() or not text.isascii() or " " in text:
-        raise UsageError(
-            f"{text[:ZONE_MAX_CHARS]!r} is not a zone",
-            hint=f"up to {ZONE_MAX_CHARS} ASCII characters without spaces, such as rack-12",
-        )
-    return text
-
-
-def _size_or_none(text: str) -> int | None:
-    return None if text.strip().lower() == UNLIMITED else parse_size(text)
-
-
-def _yes_or_no(text: str) -> bool:
-    if text not in ("yes", "no"):
-        raise UsageError(f"{text!r} is neither yes nor no")
-    return text == "yes"
-
-
-def _choice(choices: tuple[str, ...]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise UsageError(f"{text!r} is none of {', '.join(choices)}")
-        return text
-
-    return parse
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,7 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Address,
         Knob(
             "listen",
-            _listen_address,
+            parse_listen,
             "TCP address of this machine's one port, for other nodes, HTTP and trackers",
             default=f"127.0.0.1:{NODE_PORT}",
             unit="HOST:PORT",
@@ -209,7 +93,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Path | None,
         Knob(
             "data",
-            _folder,
+            parse_folder,
             "folder of the store: index, keys and artifacts held but not installed",
             default="",  # depends on HOME and role: strew.agent.config.default_data_folder
             unit="folder",
@@ -218,7 +102,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     into: Annotated[
         Path,
         Knob(
-            "into", _folder, "folder in which followed artifacts appear", default=".", unit="folder"
+            "into",
+            parse_folder,
+            "folder in which followed artifacts appear",
+            default=".",
+            unit="folder",
         ),
     ]
     follow: Annotated[
@@ -265,7 +153,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Knob(
             "allow-host",
-            _host_name,
+            parse_host,
             "names of this machine that HTTP requests may ask for beside its addresses",
             unit="host name",
             many=HOSTS_MAX,
@@ -277,7 +165,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Profile,
         Knob(
             "profile",
-            _choice(get_args(Profile)),
+            parse_choice(get_args(Profile)),
             "how much proof is asked for: lab asks for the fleet key, strict for certificates too",
             default="lab",
             unit="lab|strict",
@@ -286,11 +174,48 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             lowering="lab: whoever holds the fleet key may publish, and TCP can be listened to",
         ),
     ]
+    tls_ca: Annotated[
+        Path | None,
+        Knob(
+            "tls-ca",
+            parse_file,
+            "profile strict: certificates of the CAs whose nodes are of this fleet, in PEM",
+            unit="file",
+        ),
+    ]
+    tls_cert: Annotated[
+        Path | None,
+        Knob(
+            "tls-cert",
+            parse_file,
+            "profile strict: this machine's certificate in PEM; a new one is taken while running",
+            unit="file",
+        ),
+    ]
+    tls_key: Annotated[
+        Path | None,
+        Knob(
+            "tls-key",
+            parse_file,
+            "profile strict: the certificate's private key in PEM, for its owner alone (mode 0600)",
+            unit="file",
+        ),
+    ]
+    tls_issuer: Annotated[
+        Path | None,
+        Knob(
+            "tls-issuer",
+            parse_folder,
+            "profile strict: folder of the CA ('strew key ca') with which this process renews the "
+            "certificates of nodes that ask",
+            unit="folder",
+        ),
+    ]
     zone: Annotated[
         str,
         Knob(
             "zone",
-            _zone,
+            parse_zone,
             "rack or site of this machine: chunks are taken from the own zone first",
             unit="label",
             raising="smaller zones spare more of the links between them",
@@ -328,7 +253,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Knob(
             "upload-slots",
-            _count,
+            parse_count,
             "sends at the same time",
             default="3",
             unit="sends",
@@ -343,7 +268,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Knob(
             "download-credit",
-            _count,
+            parse_count,
             "chunks asked for and not yet here; should equal upload-slots",
             default="3",
             unit="chunks",
@@ -358,7 +283,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Knob(
             "neighbours",
-            _count,
+            parse_count,
             "nodes connected to in each swarm",
             default="40",
             unit="nodes",
@@ -372,7 +297,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int | None,
         Knob(
             "store-limit",
-            _size_or_none,
+            parse_size_or_none,
             "most that held artifacts may take on disk before the oldest unpinned are dropped",
             default=UNLIMITED,
             unit="bytes",
@@ -399,7 +324,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Knob(
             "dht-open",
-            _yes_or_no,
+            parse_yes_or_no,
             "speak the hash table in the open (BEP 5), so that BitTorrent programs take part; all "
             "nodes of a fleet must agree",
             default="no",
@@ -412,7 +337,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         LogFormat,
         Knob(
             "log-format",
-            _choice(get_args(LogFormat)),
+            parse_choice(get_args(LogFormat)),
             "log lines on stderr for people or for programs",
             default="text",
             unit="text|json",
@@ -422,7 +347,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         LogLevel,
         Knob(
             "log-level",
-            _choice(get_args(LogLevel)),
+            parse_choice(get_args(LogLevel)),
             "least severe lines that are written",
             default="info",
             unit="debug|info|warning|error",

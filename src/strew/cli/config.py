@@ -4,7 +4,8 @@ import os
 from typing import Annotated
 
 from strew.agent.config import Source, config_folder, nearest_key
-from strew.agent.settings import KEYS, KNOBS, Knob, shown
+from strew.agent.knob import Knob
+from strew.agent.settings import KEYS, KNOBS, shown
 from strew.cli.call import command_app
 from strew.cli.flags import (
     AgentFlags,
@@ -130,6 +131,7 @@ def _example(knob: Knob) -> str:
         "pattern of NAME:TAG": '"app:*"',
         "label": '"rack-12"',
         "folder": '"/srv/strew"',
+        "file": '"/etc/strew/node.pem"',
         "file or 64 hex digits": '"/etc/strew/fleet.key"',
         "token or file": '"/etc/strew/publish.token"',
         "host name": '"strew.example.org"',

@@ -81,6 +81,9 @@ class ClientFlags:
     at: Annotated[Text, setting("at")] = None
     fleet_key: Annotated[Text, setting("fleet-key")] = None
     profile: Annotated[Text, setting("profile")] = None
+    tls_ca: Annotated[Text, setting("tls-ca")] = None
+    tls_cert: Annotated[Text, setting("tls-cert")] = None
+    tls_key: Annotated[Text, setting("tls-key")] = None
 
 
 @Parameter(name="*", group="Settings")
@@ -98,6 +101,10 @@ class TokenFlags:
 
     at: Annotated[Text, setting("at")] = None
     token: Annotated[Text, setting("token")] = None
+    profile: Annotated[Text, setting("profile")] = None
+    tls_ca: Annotated[Text, setting("tls-ca")] = None
+    tls_cert: Annotated[Text, setting("tls-cert")] = None
+    tls_key: Annotated[Text, setting("tls-key")] = None
 
 
 @Parameter(name="*", group="Settings")
@@ -108,6 +115,9 @@ class MemberFlags:
     join: Annotated[Texts, setting("join")] = None
     fleet_key: Annotated[Text, setting("fleet-key")] = None
     profile: Annotated[Text, setting("profile")] = None
+    tls_ca: Annotated[Text, setting("tls-ca")] = None
+    tls_cert: Annotated[Text, setting("tls-cert")] = None
+    tls_key: Annotated[Text, setting("tls-key")] = None
     zone: Annotated[Text, setting("zone")] = None
 
 
@@ -146,6 +156,10 @@ class ServeFlags:
     allow_host: Annotated[Texts, setting("allow-host")] = None
     fleet_key: Annotated[Text, setting("fleet-key")] = None
     profile: Annotated[Text, setting("profile")] = None
+    tls_ca: Annotated[Text, setting("tls-ca")] = None
+    tls_cert: Annotated[Text, setting("tls-cert")] = None
+    tls_key: Annotated[Text, setting("tls-key")] = None
+    tls_issuer: Annotated[Text, setting("tls-issuer")] = None
     zone: Annotated[Text, setting("zone")] = None
     upload_slots: Annotated[Text, setting("upload-slots")] = None
     neighbours: Annotated[Text, setting("neighbours")] = None

@@ -57,6 +57,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     "Set up": (
         Command("doctor", "doctor", "can this machine take part?"),
         Command("token", "token", "who may publish, look and join: make, list and revoke tokens"),
+        Command("key", "key", "a small CA and its certificates, for profile strict"),
         Command("config", "config", "settings, and where each value comes from"),
         Command("completion", "completion", "completion for bash, zsh and fish"),
     ),

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from strew.agent.quantity import format_size
+from strew.agent.settings import Settings
 from strew.cli.call import command_app
 from strew.cli.connection import Found, connected, resolve, tracker_of
 from strew.cli.flags import (
@@ -18,7 +19,6 @@ from strew.cli.fleetkey import fleet_key
 from strew.cli.output import Output, table
 from strew.content.manifest import Entry, Manifest
 from strew.content.reference import Address, parse_reference
-from strew.fleet import FleetKey
 
 app = command_app("show", "Show what an artifact consists of: files, sizes, modes, chunks.")
 
@@ -47,9 +47,9 @@ async def show(
         found = await resolve(tracker, wanted)
         manifest = Manifest.parse(await tracker.manifest(found.artifact))
     address = tracker_of(settings, wanted)
-    addresses = _addresses(manifest, address, fleet_key(settings, address)) if url else []
+    addresses = _addresses(settings, manifest, address) if url else []
     if url:
-        _print_addresses(addresses, out)
+        _print_addresses(settings, addresses, out)
     else:
         _print(found, manifest, out)
     out.result(**_facts(found, manifest), **({"urls": addresses} if url else {}))
@@ -79,20 +79,25 @@ def _print(found: Found, manifest: Manifest, out: Output) -> None:
         out.line(line)
 
 
-def _print_addresses(addresses: list[str], out: Output) -> None:
+def _print_addresses(settings: Settings, addresses: list[str], out: Output) -> None:
+    curl = "curl"
+    if settings.profile == "strict":
+        curl += f" --cacert {settings.tls_ca} --cert {settings.tls_cert} --key {settings.tls_key}"
     for address in addresses:
         out.line(address)
     if addresses:
         out.note("whoever has such an address can read the artifact's files, and nothing else")
-        out.note(f"  curl -C - -o FILE '{addresses[0]}'")
-        out.note(f"  aria2c -x 2 -o FILE '{addresses[0]}'")
+        out.note(f"  {curl} -C - -o FILE '{addresses[0]}'")
+        if settings.profile == "lab":
+            out.note(f"  aria2c -x 2 -o FILE '{addresses[0]}'")
 
 
-def _addresses(manifest: Manifest, address: Address, key: FleetKey) -> list[str]:
+def _addresses(settings: Settings, manifest: Manifest, address: Address) -> list[str]:
     """One HTTP address for each regular file; the token opens this artifact alone."""
-    token = key.read_token(manifest.id)
+    token = fleet_key(settings, address).read_token(manifest.id)
+    scheme = "https" if settings.profile == "strict" else "http"
     return [
-        f"http://{address}/files/{manifest.id}/{quote(entry.path)}?token={token}"
+        f"{scheme}://{address}/files/{manifest.id}/{quote(entry.path)}?token={token}"
         for entry in manifest.entries
         if entry.kind == "file"
     ]
