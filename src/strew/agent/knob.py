@@ -1,5 +1,6 @@
-"""One setting: its key, how its text is read, its unit, default and limits, and what turning it
-costs; and the readers of such texts. All settings are in strew.agent.settings.
+"""What there is to know about one setting, and the readers of values that are no quantities.
+
+Each reader takes the text of a flag, a variable or the file, and raises UsageError.
 """
 
 import re
@@ -14,7 +15,6 @@ from strew.errors import UsageError
 
 ZONE_MAX_CHARS = 64
 
-HOSTS_MAX = 16
 HOST_MAX_CHARS = 253
 """As DNS has it (RFC 1035, section 2.3.4)."""
 
@@ -84,15 +84,15 @@ class Knob:
         return f"{limit:.10g} {self.unit}".rstrip()
 
 
-def count(text: str) -> int:
-    """A whole number."""
+def parse_count(text: str) -> int:
+    """A whole number from 0 up."""
     if not (text.isascii() and text.isdigit()):
         raise UsageError(f"{text!r} is not a whole number")
     return int(text)
 
 
-def host_name(text: str) -> str:
-    """A DNS name."""
+def parse_host(text: str) -> str:
+    """A host name, without port."""
     if len(text) > HOST_MAX_CHARS or not _HOST_NAME.fullmatch(text):
         raise UsageError(
             f"{text[:80]!r} is not a host name", hint="write such as strew.example.org"
@@ -100,13 +100,13 @@ def host_name(text: str) -> str:
     return text.lower()
 
 
-def listen_address(text: str) -> Address:
-    """HOST:PORT, of which the port may be 0: any free one."""
+def parse_listen(text: str) -> Address:
+    """HOST:PORT; port 0 is any free one."""
     return parse_address(text, port_min=0)
 
 
-def folder(text: str) -> Path:
-    """A folder's path, ~ allowed."""
+def parse_folder(text: str) -> Path:
+    """A folder, ~ for the home."""
     if not text:
         raise UsageError("the name of the folder is empty")
     try:
@@ -115,15 +115,15 @@ def folder(text: str) -> Path:
         raise UsageError(f"{text!r}: no home folder is known here", hint="write it out") from None
 
 
-def file(text: str) -> Path:
-    """A file's path, ~ allowed."""
+def parse_file(text: str) -> Path:
+    """A file, ~ for the home."""
     if not text:
         raise UsageError("the name of the file is empty")
-    return folder(text)
+    return parse_folder(text)
 
 
-def zone(text: str) -> str:
-    """A label of a rack or site."""
+def parse_zone(text: str) -> str:
+    """A zone."""
     if len(text) > ZONE_MAX_CHARS or not text.isprintable() or not text.isascii() or " " in text:
         raise UsageError(
             f"{text[:ZONE_MAX_CHARS]!r} is not a zone",
@@ -132,20 +132,20 @@ def zone(text: str) -> str:
     return text
 
 
-def size_or_none(text: str) -> int | None:
-    """A size, None where it is not limited."""
+def parse_size_or_none(text: str) -> int | None:
+    """A size; None for no limit."""
     return None if text.strip().lower() == UNLIMITED else parse_size(text)
 
 
-def yes_or_no(text: str) -> bool:
-    """Whether it says yes."""
+def parse_yes_or_no(text: str) -> bool:
+    """yes or no."""
     if text not in ("yes", "no"):
         raise UsageError(f"{text!r} is neither yes nor no")
     return text == "yes"
 
 
-def choice(choices: tuple[str, ...]) -> Callable[[str], str]:
-    """A reader of one of these words."""
+def parse_choice(choices: tuple[str, ...]) -> Callable[[str], str]:
+    """A reader that takes one of some words."""
 
     def parse(text: str) -> str:
         if text not in choices:

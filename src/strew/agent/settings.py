@@ -15,17 +15,16 @@ import msgspec
 from strew.access.tokens import parse_token
 from strew.agent.anchors import parse_anchor
 from strew.agent.knob import (
-    HOSTS_MAX,
     Knob,
-    choice,
-    count,
-    file,
-    folder,
-    host_name,
-    listen_address,
-    size_or_none,
-    yes_or_no,
-    zone,
+    parse_choice,
+    parse_count,
+    parse_file,
+    parse_folder,
+    parse_host,
+    parse_listen,
+    parse_size_or_none,
+    parse_yes_or_no,
+    parse_zone,
 )
 from strew.agent.quantity import (
     MIB,
@@ -56,6 +55,8 @@ FOLLOW_MAX = 64
 TRUST_MAX = 64
 """Keys named by settings; more belong into the file that 'strew key trust' writes."""
 
+HOSTS_MAX = 16
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one process, typed; built by strew.agent.config.load, not by hand."""
@@ -64,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Address,
         Knob(
             "listen",
-            listen_address,
+            parse_listen,
             "TCP address of this machine's one port, for other nodes, HTTP and trackers",
             default=f"127.0.0.1:{NODE_PORT}",
             unit="HOST:PORT",
@@ -97,7 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Path | None,
         Knob(
             "data",
-            folder,
+            parse_folder,
             "folder of the store: index, keys and artifacts held but not installed",
             default="",  # depends on HOME and role: strew.agent.config.default_data_folder
             unit="folder",
@@ -106,7 +107,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     into: Annotated[
         Path,
         Knob(
-            "into", folder, "folder in which followed artifacts appear", default=".", unit="folder"
+            "into",
+            parse_folder,
+            "folder in which followed artifacts appear",
+            default=".",
+            unit="folder",
         ),
     ]
     follow: Annotated[
@@ -153,7 +158,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Knob(
             "allow-host",
-            host_name,
+            parse_host,
             "names of this machine that HTTP requests may ask for beside its addresses",
             unit="host name",
             many=HOSTS_MAX,
@@ -165,7 +170,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Profile,
         Knob(
             "profile",
-            choice(get_args(Profile)),
+            parse_choice(get_args(Profile)),
             "how much proof is asked for: lab asks for the fleet key, strict for certificates too",
             default="lab",
             unit="lab|strict",
@@ -188,7 +193,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Path | None,
         Knob(
             "sign-with",
-            file,
+            parse_file,
             "private key to sign what is published with, as 'strew key new' makes it",
             unit="file",
         ),
@@ -207,11 +212,48 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             lowering="names must be published again more often",
         ),
     ]
+    tls_ca: Annotated[
+        Path | None,
+        Knob(
+            "tls-ca",
+            parse_file,
+            "profile strict: certificates of the CAs whose nodes are of this fleet, in PEM",
+            unit="file",
+        ),
+    ]
+    tls_cert: Annotated[
+        Path | None,
+        Knob(
+            "tls-cert",
+            parse_file,
+            "profile strict: this machine's certificate in PEM; a new one is taken while running",
+            unit="file",
+        ),
+    ]
+    tls_key: Annotated[
+        Path | None,
+        Knob(
+            "tls-key",
+            parse_file,
+            "profile strict: the certificate's private key in PEM, for its owner alone (mode 0600)",
+            unit="file",
+        ),
+    ]
+    tls_issuer: Annotated[
+        Path | None,
+        Knob(
+            "tls-issuer",
+            parse_folder,
+            "profile strict: folder of the CA ('strew key ca') with which this process renews the "
+            "certificates of nodes that ask",
+            unit="folder",
+        ),
+    ]
     zone: Annotated[
         str,
         Knob(
             "zone",
-            zone,
+            parse_zone,
             "rack or site of this machine: chunks are taken from the own zone first",
             unit="label",
             raising="smaller zones spare more of the links between them",
@@ -249,7 +291,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Knob(
             "upload-slots",
-            count,
+            parse_count,
             "sends at the same time",
             default="3",
             unit="sends",
@@ -264,7 +306,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Knob(
             "download-credit",
-            count,
+            parse_count,
             "chunks asked for and not yet here; should equal upload-slots",
             default="3",
             unit="chunks",
@@ -279,7 +321,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Knob(
             "neighbours",
-            count,
+            parse_count,
             "nodes connected to in each swarm",
             default="40",
             unit="nodes",
@@ -293,7 +335,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int | None,
         Knob(
             "store-limit",
-            size_or_none,
+            parse_size_or_none,
             "most that held artifacts may take on disk before the oldest unpinned are dropped",
             default=UNLIMITED,
             unit="bytes",
@@ -320,7 +362,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Knob(
             "dht-open",
-            yes_or_no,
+            parse_yes_or_no,
             "speak the hash table in the open (BEP 5), so that BitTorrent programs take part; all "
             "nodes of a fleet must agree",
             default="no",
@@ -333,7 +375,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         LogFormat,
         Knob(
             "log-format",
-            choice(get_args(LogFormat)),
+            parse_choice(get_args(LogFormat)),
             "log lines on stderr for people or for programs",
             default="text",
             unit="text|json",
@@ -343,7 +385,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         LogLevel,
         Knob(
             "log-level",
-            choice(get_args(LogLevel)),
+            parse_choice(get_args(LogLevel)),
             "least severe lines that are written",
             default="info",
             unit="debug|info|warning|error",

@@ -22,8 +22,11 @@ from pathlib import Path
 from typing import Literal
 
 from strew.agent.quantity import GIB, MIB, format_size
+from strew.agent.securing import Security
 from strew.agent.settings import Settings
+from strew.certificates.refusals import refusal
 from strew.content.reference import Address
+from strew.errors import ConfigurationError
 
 Level = Literal["ok", "warning", "failed"]
 
@@ -69,6 +72,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _target_folder,
         _port,
         _fleet_key,
+        _certificate,
         _trackers,
     )
     for check in checks:
@@ -96,6 +100,23 @@ def _libraries(_: Settings) -> Iterator[Finding]:
             yield Finding("libraries", "failed", f"{name}: {error}", remedy)
     if len(versions) == len(LIBRARIES):
         yield Finding("libraries", "ok", ", ".join(versions))
+
+
+def _certificate(settings: Settings) -> Iterator[Finding]:
+    """Of profile strict alone: all that a start would refuse, and whether renewing works."""
+    try:
+        security = Security.of(settings)
+    except ConfigurationError as error:
+        yield Finding("certificate", "failed", error.message, error.hint)
+        return
+    if security is None:
+        return
+    detail = f"peer {security.certified.digits}, valid until {security.until:%F %T} UTC"
+    if security.is_late:
+        remedy = "renew it: strew key issue NAME --ca DIR, or --tls-issuer DIR at 'strew serve'"
+        yield Finding("certificate", "warning", f"{detail}; not renewed in time", remedy)
+    else:
+        yield Finding("certificate", "ok", detail)
 
 
 def _descriptors(_: Settings) -> Iterator[Finding]:
@@ -194,14 +215,23 @@ def _trackers(settings: Settings) -> Iterator[Finding]:
     if not settings.join:
         remedy = "give --join HOST:PORT to have a tracker looked at"
         yield Finding("tracker", "warning", "none named", remedy)
+    try:
+        security = Security.of(settings)
+    except ConfigurationError:
+        return  # told already; nobody can be asked without
     for address in settings.join:
-        yield _tracker(address)
+        yield _tracker(address, security)
 
 
-def _tracker(address: Address) -> Finding:
+def _tracker(address: Address, security: Security | None) -> Finding:
     """Whether a tracker answers over HTTP, how fast, and how far its clock is from ours."""
     started_s = time.monotonic()
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=CONNECT_TIMEOUT_S)
+    if security is None:
+        connection = http.client.HTTPConnection(*address, timeout=CONNECT_TIMEOUT_S)
+    else:
+        connection = http.client.HTTPSConnection(
+            *address, timeout=CONNECT_TIMEOUT_S, context=security.named
+        )
     try:
         connection.connect()
         connected_s = time.monotonic() - started_s
@@ -209,6 +239,9 @@ def _tracker(address: Address) -> Finding:
         reply = connection.getresponse()
         status, date_text = reply.status, reply.headers.get("Date", "")
     except (OSError, http.client.HTTPException) as error:
+        refused = refusal(error, str(address))
+        if refused is not None:
+            return Finding("tracker", "failed", refused.message, refused.hint)
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         remedy = "is 'strew serve' running there, and is its port open in the firewall?"
         return Finding("tracker", "failed", f"{address}: {reason}", remedy)

@@ -131,7 +131,7 @@ def _example(knob: Knob) -> str:
         "pattern of NAME:TAG": '"app:*"',
         "label": '"rack-12"',
         "folder": '"/srv/strew"',
-        "file": '"/etc/strew/publisher.key"',
+        "file": '"/etc/strew/node.pem"',
         "ed25519:KEY[=PATTERN]": '"ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo=app:*"',
         "file or 64 hex digits": '"/etc/strew/fleet.key"',
         "token or file": '"/etc/strew/publish.token"',
