@@ -81,6 +81,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("POST", f"{_V1}/announce", "announce", NODE),
     Route("POST", f"{_V1}/gossip", "gossip", NODE),
     Route("POST", f"{_V1}/transfers", "fetch", NODE),
+    Route("POST", f"{_V1}/certificates", "certify", NODE),
     # publishing
     Route("PUT", f"{_V1}/artifacts/{{id}}/manifest", "upload", PUBLISH),
     Route("PUT", f"{_V1}/uploads/{{id}}", "take", PUBLISH),

@@ -24,6 +24,7 @@ from strew.agent.fetches import Fetches
 from strew.agent.gossiping import Gossiping, own_host
 from strew.agent.metrics import AgentMetrics
 from strew.agent.remembering import Memory
+from strew.agent.securing import Security, Tls
 from strew.agent.settings import Settings
 from strew.agent.storing import StoreThread
 from strew.agent.trackers import Trackers
@@ -113,6 +114,9 @@ class Agent:
     ) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self.settings = settings
+        self.security = Security.of(settings)
+        if self.security is not None:
+            peer = self.security.certified.peer_id()
         self.store = store
         self.key = key
         self.identity = Identity(peer or PeerId(secrets.token_hex(16)), settings.zone)
@@ -125,7 +129,7 @@ class Agent:
         trusting.on_refusal = self.metrics.name_refused
         self.up = TokenBucket(settings.rate_up_bytes_per_s, loop.time)
         self.down = TokenBucket(settings.rate_down_bytes_per_s, loop.time)
-        self.port = Port(self.identity, key, self, self.up, self.down)
+        self.port = Port(self.identity, key, self, self.up, self.down, self.security)
         self.session: aiohttp.ClientSession | None = None
         self.gossiping: Gossiping | None = None
         if seeds is not None:
@@ -211,6 +215,8 @@ class Agent:
             self.spawn(self.memory.keep())
         self.spawn(self.trusting.watch(self._trust_changed))
         self.trackers.start()
+        if self.security is not None:
+            self.spawn(self.security.keep(self.trackers.certificate))
 
     async def _listen(self, host: str, port: int, http: HttpFactory, reception: Reception) -> None:
         """Take the port, and the UDP port of the same number: where any will do, one that has
@@ -262,6 +268,16 @@ class Agent:
     @property
     def address(self) -> tuple[str, int]:
         return self.settings.listen[0], self.port.port
+
+    @property
+    def tls_named(self) -> Tls | None:
+        """How to reach an address a person wrote; None in the clear."""
+        return self.security.for_named if self.security is not None else None
+
+    @property
+    def tls_met(self) -> Tls | None:
+        """How to reach an address that other machines told."""
+        return self.security.for_met if self.security is not None else None
 
     def snapshot(self) -> dict[str, Any]:
         assert self.node is not None

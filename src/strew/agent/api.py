@@ -37,6 +37,7 @@ from strew.content.manifest import MANIFEST_BYTES_MAX, Manifest
 from strew.errors import NotFoundError, UsageError
 from strew.gossip.protocol import EXCHANGE_BYTES_MAX
 from strew.tracker.admission import Admission
+from strew.tracker.client import PEM
 from strew.tracker.clientfaults import client_faults
 from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
 from strew.tracker.reports import PublishRequest, record_fits
@@ -98,6 +99,7 @@ class NodeApi:
             "transfer": self._transfer,
             "fetch": self._fetch,
             "gossip": self._gossip,
+            "certify": self._certify,
             "gossip-nodes": self._nodes,
             "gossip-names": self._names,
             "gossip-swarm": self._swarm,
@@ -261,8 +263,16 @@ class NodeApi:
         if gossiping is None:
             raise NotFoundError("this node takes no part in gossip")
         body = await body_of(request, EXCHANGE_BYTES_MAX)
-        answer = await gossiping.asked(body)
+        answer = await gossiping.asked(body, request.transport)
         return web.Response(body=answer, content_type="application/octet-stream")
+
+    async def _certify(self, request: web.Request) -> web.Response:
+        """Renew the certificate of whoever asks: the one shown on this very connection."""
+        body = await body_of(request, REQUEST_BYTES_MAX)
+        security, transport = self._agent.security, request.transport
+        if security is None or transport is None:
+            raise NotFoundError("this process issues no certificates")
+        return web.Response(body=security.reissue(body, transport), content_type=PEM)
 
     async def _fetch(self, request: web.Request) -> web.Response:
         body = await body_of(request, REQUEST_BYTES_MAX)

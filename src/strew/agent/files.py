@@ -20,6 +20,8 @@ from strew.content.manifest import Manifest
 from strew.errors import NotFoundError, UnavailableError
 from strew.tracker.problem import Refusal
 from strew.transfer.limits import TokenBucket
+from strew.transfer.secured import SecuredTransport
+from strew.transfer.secured_sending import WRITE_BYTES
 
 if TYPE_CHECKING:
     from strew.agent.agent import Agent
@@ -74,7 +76,7 @@ class Files:
             response.content_length = 0
         await response.prepare(request)
         if request.method != "HEAD" and response.status != 416:
-            await self._send(request, artifact, manifest, start + first, end - first)
+            await self._send(request, response, artifact, manifest, start + first, end - first)
         return response
 
     def _range(
@@ -102,6 +104,7 @@ class Files:
     async def _send(
         self,
         request: web.Request,
+        response: web.StreamResponse,
         artifact: ArtifactId,
         manifest: Manifest,
         offset: int,
@@ -111,7 +114,6 @@ class Files:
         transport = request.transport
         if transport is None:
             return
-        loop = asyncio.get_running_loop()
         bucket = self._agent.up
         for index in manifest.chunks_of(offset, length):
             begin = manifest.offset(index)
@@ -124,17 +126,28 @@ class Files:
                         await _turn(bucket)
                         limit = bucket.quantum_bytes if bucket.limited else SEND_BYTES_MAX
                         part = min(count - done, limit)
-                        with os.fdopen(os.dup(fd), "rb", buffering=0) as file:
-                            try:
-                                async with asyncio.timeout(PART_WITHIN_S):
-                                    sent = await loop.sendfile(transport, file, at + done, part)
-                            except TimeoutError:
-                                transport.abort()
-                                raise ConnectionResetError("the reader does not read") from None
+                        try:
+                            async with asyncio.timeout(PART_WITHIN_S):
+                                sent = await _send_part(transport, response, fd, at + done, part)
+                        except TimeoutError:
+                            transport.abort()
+                            raise ConnectionResetError("the reader does not read") from None
                         if sent == 0:
                             raise ConnectionResetError("the file became shorter")
                         bucket.take(sent)
                         done += sent
+
+
+async def _send_part(
+    transport: asyncio.Transport, response: web.StreamResponse, fd: int, offset: int, count: int
+) -> int:
+    """Some bytes of a file, by the kernel alone or, to be encrypted, by way of here."""
+    if isinstance(transport, SecuredTransport):
+        data = os.pread(fd, min(count, WRITE_BYTES), offset)
+        await response.write(data)
+        return len(data)
+    with os.fdopen(os.dup(fd), "rb", buffering=0) as file:
+        return await asyncio.get_running_loop().sendfile(transport, file, offset, count)
 
 
 async def _turn(bucket: TokenBucket) -> None:

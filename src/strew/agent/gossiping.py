@@ -15,6 +15,7 @@ import structlog
 from strew.access.wire import in_datagram
 from strew.agent.client import NodeClient
 from strew.announce.address import is_loopback
+from strew.certificates.identity import require_certified
 from strew.content.reference import Address
 from strew.dht import krpc
 from strew.errors import ProtocolError, StrewError, UnavailableError
@@ -100,7 +101,7 @@ class Gossiping:
         agent, address = self._agent, Address(action.host, action.port)
         assert agent.session is not None
         try:
-            client = NodeClient(agent.session, address, agent.key)
+            client = NodeClient(agent.session, address, agent.key, tls=agent.tls_met)
             answer = protocol.decode_exchange(
                 await client.exchange(protocol.encode(action.message))
             )
@@ -123,10 +124,12 @@ class Gossiping:
             self._agent.metrics.gossip_messages.labels(kind).inc()
         self._agent.tell(event)
 
-    async def asked(self, body: bytes) -> bytes:
-        """Answer a body that another node sent. ProtocolError; UnavailableError if there are too
-        many at once, or this node leaves."""
+    async def asked(self, body: bytes, transport: asyncio.BaseTransport | None) -> bytes:
+        """Answer a body that another node sent over a connection. ProtocolError; DeniedError if its
+        certificate is another's; UnavailableError if there are too many at once, or this node
+        leaves."""
         message = protocol.decode_exchange(body)
+        require_certified(transport, message.sender.id)
         if len(self._asked) >= protocol.EXCHANGES_MAX:
             raise UnavailableError("this node answers as many exchanges as it can")
         token = next(self._tokens)

@@ -22,6 +22,7 @@ from strew.announce.protocol import Announce, Handout
 from strew.content.reference import NAME_MAX_CHARS, TAG_MAX_CHARS
 from strew.publication import Publication
 from strew.tracker.admission import TokenReport, TokenRequest
+from strew.tracker.client import PEM
 from strew.tracker.problem import CONTENT_TYPE, Problem
 from strew.tracker.reports import ArtifactReport, PublishRequest, SwarmReport
 from strew.tracker.reports import NodeReport as FleetNode
@@ -87,6 +88,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
     ),
     "announce": Spoken("A node tells its state, and hears of peers.", Handout, Announce),
     "gossip": Spoken("One body of an exchange between two members.", BYTES, BYTES),
+    "certify": Spoken("Renew the certificate of this connection.", PEM, BYTES),
     "fetch": Spoken("Have this node fetch an artifact.", TransferReport, FetchRequest, 202),
     "upload": Spoken("Give the tracker a manifest.", Schema, BYTES, also=(201,)),
     "take": Spoken(

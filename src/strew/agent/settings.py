@@ -207,6 +207,43 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             lowering="names must be published again more often",
         ),
     ]
+    tls_ca: Annotated[
+        Path | None,
+        Knob(
+            "tls-ca",
+            file,
+            "profile strict: certificates of the CAs whose nodes are of this fleet, in PEM",
+            unit="file",
+        ),
+    ]
+    tls_cert: Annotated[
+        Path | None,
+        Knob(
+            "tls-cert",
+            file,
+            "profile strict: this machine's certificate in PEM; a new one is taken while running",
+            unit="file",
+        ),
+    ]
+    tls_key: Annotated[
+        Path | None,
+        Knob(
+            "tls-key",
+            file,
+            "profile strict: the certificate's private key in PEM, for its owner alone (mode 0600)",
+            unit="file",
+        ),
+    ]
+    tls_issuer: Annotated[
+        Path | None,
+        Knob(
+            "tls-issuer",
+            folder,
+            "profile strict: folder of the CA ('strew key ca') with which this process renews the "
+            "certificates of nodes that ask",
+            unit="folder",
+        ),
+    ]
     zone: Annotated[
         str,
         Knob(

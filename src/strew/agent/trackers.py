@@ -61,6 +61,7 @@ class Trackers:
         self._agent = agent
         self._addresses = tuple(Address(*address) for address in addresses)
         self._announces = announces
+        self._own: Address | None = None
         self._pins: Pins | None = None
         self._clients: dict[str, TrackerClient] = {}
         self._farewell: asyncio.Task[None] | None = None
@@ -72,7 +73,8 @@ class Trackers:
     def add(self, address: tuple[str, int]) -> None:
         """The tracker in this very process, known once its port is open; before `start`."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])
-        self._addresses = (Address(host, address[1]), *self._addresses)
+        self._own = Address(host, address[1])
+        self._addresses = (self._own, *self._addresses)
         self._pins = Pins(self._agent.store)
 
     @property
@@ -86,7 +88,10 @@ class Trackers:
         if client is None:
             assert self._agent.session is not None
             address = next(a for a in self._addresses if str(a) == name)
-            client = TrackerClient(self._agent.session, address, self._agent.key)
+            agent = self._agent
+            # nobody stands between a process and itself, whatever address it finds itself at
+            tls = agent.tls_met if address == self._own else agent.tls_named
+            client = TrackerClient(self._agent.session, address, agent.key, tls=tls)
             self._clients[name] = client
         return client
 
@@ -173,6 +178,21 @@ class Trackers:
             for publication in await self.client(self.names[0]).names():
                 pins.heard(publication)
 
+    # --- certificates ----------------------------------------------------------------------------
+
+    async def certificate(self, request: bytes) -> bytes:
+        """A new certificate from the first tracker that issues them. The last one's StrewError."""
+        last: StrewError = NotFoundError(
+            "no tracker is known that issues certificates",
+            hint="issue it by hand: strew key issue NAME --ca DIR",
+        )
+        for name in self.names:
+            try:
+                return await self.client(name).certificate(request)
+            except StrewError as error:
+                last = error
+        raise last
+
     # --- manifests -------------------------------------------------------------------------------
 
     async def manifest(self, transfer: Transfer) -> bytes:
@@ -217,13 +237,14 @@ class Trackers:
         session = agent.session
         trackers = [self.client(str(address)) for address in self._addresses]
         first = (*transfer.sources, *((transfer.holder,) if transfer.holder else ()))
-        sources = [TrackerClient(session, Address(*a), agent.key) for a in first]
+        tls = agent.tls_met
+        sources = [TrackerClient(session, Address(*a), agent.key, tls=tls) for a in first]
         if transfer.only_sources:
             return sources
         known = agent.node.book.known.get(swarm_key_of(transfer.artifact), {})
         peers = [Address(p.host, p.port) for p in known.values() if not p.failures]
         asked = random.sample(peers, min(PEERS_ASKED_MAX, len(peers)))
-        clients = [TrackerClient(session, address, agent.key) for address in asked]
+        clients = [TrackerClient(session, address, agent.key, tls=tls) for address in asked]
         if len(peers) > LARGE_FLEET:
             return [*sources, *clients, *trackers]
         return [*sources, *trackers, *clients]

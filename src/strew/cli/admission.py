@@ -7,9 +7,9 @@ from pathlib import Path
 from strew.access.joining import Welcome
 from strew.agent.anchors import Policy, TrustFile, parse_anchor
 from strew.agent.config import Configuration, Source, default_data_folder
+from strew.agent.settings import Settings
 from strew.cli.connection import connected_by_token
 from strew.cli.fleetkey import KEY_FILE, fleet_key, is_loopback, keep_key, read_key
-from strew.content.reference import Address
 from strew.errors import (
     ConfigurationError,
     DeniedError,
@@ -40,7 +40,7 @@ async def joining_key(found: Configuration) -> FleetKey:
         return kept
     if settings.join_token is None:
         return fleet_key(settings, settings.join[0])
-    welcome = await _welcomed(settings.join, settings.join_token)
+    welcome = await _welcomed(settings, settings.join_token)
     _keep_anchors(settings.data_folder, welcome.trust)
     return keep_key(path, FleetKey.parse(welcome.fleet_key))
 
@@ -56,11 +56,11 @@ def _keep_anchors(folder: Path, texts: tuple[str, ...]) -> None:
         TrustFile(folder).change(lambda policy: reduce(Policy.trusting, anchors, policy))
 
 
-async def _welcomed(addresses: tuple[Address, ...], token: str) -> Welcome:
+async def _welcomed(settings: Settings, token: str) -> Welcome:
     """Ask one after another: only the process that made a token knows it."""
     errors: list[StrewError] = []
-    for address in addresses:
-        async with connected_by_token(address) as client:
+    for address in settings.join:
+        async with connected_by_token(settings, address) as client:
             try:
                 return await client.join(token)
             except (DeniedError, NotFoundError, UnavailableError) as error:

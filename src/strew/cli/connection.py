@@ -11,6 +11,7 @@ import msgspec
 
 from strew.agent.client import HOST_HEADER, NodeClient
 from strew.agent.quantity import format_duration, parse_duration
+from strew.agent.securing import Security, Tls
 from strew.agent.settings import Settings
 from strew.agent.trusting import Trusting, open_trusting, trusting_of
 from strew.cli.fleetkey import fleet_key, is_loopback
@@ -48,24 +49,31 @@ async def connected(
     one; ConfigurationError without a key."""
     address = tracker_of(settings, reference)
     key = fleet_key(settings, address)
-    async with connected_to(address, key, settings.token or "") as client:
+    async with connected_to(settings, address, key, settings.token or "") as client:
         yield client
 
 
 @asynccontextmanager
 async def connected_to(
-    address: Address, key: FleetKey, token: str = ""
+    settings: Settings, address: Address, key: FleetKey, token: str = ""
 ) -> AsyncIterator[NodeClient]:
-    """A client of the process at `address`."""
+    """A client of the process at `address`; ConfigurationError without what the profile needs."""
     async with aiohttp.ClientSession(headers=HOST_HEADER) as session:
-        yield NodeClient(session, address, key, token)
+        yield NodeClient(session, address, key, token, tls=_tls(settings))
 
 
 @asynccontextmanager
-async def connected_by_token(address: Address, token: str = "") -> AsyncIterator[TokenClient]:
+async def connected_by_token(
+    settings: Settings, address: Address, token: str = ""
+) -> AsyncIterator[TokenClient]:
     """A client of the process at `address`, as the holder of a token, or to join."""
     async with aiohttp.ClientSession(headers=HOST_HEADER) as session:
-        yield TokenClient(session, address, token)
+        yield TokenClient(session, address, token, tls=_tls(settings))
+
+
+def _tls(settings: Settings) -> Tls | None:
+    security = Security.of(settings)
+    return security.for_named if security is not None else None
 
 
 async def resolve(

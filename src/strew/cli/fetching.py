@@ -114,7 +114,7 @@ async def _speaks_openly(job: Job) -> bool:
     if job.sources:
         return False
     try:
-        async with connected_to(job.tracker, job.key) as client:
+        async with connected_to(job.settings, job.tracker, job.key) as client:
             return (await client.node()).dht_open
     except StrewError:
         return job.settings.dht_open  # a tracker alone, or gone

@@ -82,6 +82,9 @@ class ClientFlags:
     fleet_key: Annotated[Text, setting("fleet-key")] = None
     profile: Annotated[Text, setting("profile")] = None
     trust: Annotated[Texts, setting("trust")] = None
+    tls_ca: Annotated[Text, setting("tls-ca")] = None
+    tls_cert: Annotated[Text, setting("tls-cert")] = None
+    tls_key: Annotated[Text, setting("tls-key")] = None
 
 
 @Parameter(name="*", group="Settings")
@@ -108,6 +111,10 @@ class TokenFlags:
 
     at: Annotated[Text, setting("at")] = None
     token: Annotated[Text, setting("token")] = None
+    profile: Annotated[Text, setting("profile")] = None
+    tls_ca: Annotated[Text, setting("tls-ca")] = None
+    tls_cert: Annotated[Text, setting("tls-cert")] = None
+    tls_key: Annotated[Text, setting("tls-key")] = None
 
 
 @Parameter(name="*", group="Settings")
@@ -121,6 +128,9 @@ class MemberFlags:
     sign_with: Annotated[Text, setting("sign-with")] = None
     name_life: Annotated[Text, setting("name-life")] = None
     profile: Annotated[Text, setting("profile")] = None
+    tls_ca: Annotated[Text, setting("tls-ca")] = None
+    tls_cert: Annotated[Text, setting("tls-cert")] = None
+    tls_key: Annotated[Text, setting("tls-key")] = None
     zone: Annotated[Text, setting("zone")] = None
 
 
@@ -162,6 +172,10 @@ class ServeFlags:
     sign_with: Annotated[Text, setting("sign-with")] = None
     name_life: Annotated[Text, setting("name-life")] = None
     profile: Annotated[Text, setting("profile")] = None
+    tls_ca: Annotated[Text, setting("tls-ca")] = None
+    tls_cert: Annotated[Text, setting("tls-cert")] = None
+    tls_key: Annotated[Text, setting("tls-key")] = None
+    tls_issuer: Annotated[Text, setting("tls-issuer")] = None
     zone: Annotated[Text, setting("zone")] = None
     upload_slots: Annotated[Text, setting("upload-slots")] = None
     neighbours: Annotated[Text, setting("neighbours")] = None

@@ -136,7 +136,7 @@ async def _locate(
     failure: StrewError = NotFoundError(f"{what.shown}: no node was named to ask")
     for address in sources:
         try:
-            async with connected_to(address, key) as source:
+            async with connected_to(found.settings, address, key) as source:
                 return what, Manifest.parse(await source.manifest(what.artifact))
         except (UnavailableError, DeniedError, NotFoundError) as error:
             failure = error

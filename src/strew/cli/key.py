@@ -1,4 +1,4 @@
-"""`strew key`: keys that sign names, and whose names a process of this machine believes."""
+"""`strew key`: keys that sign names, whose names are believed here; and certificates."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from strew.agent.anchors import Policy, TrustFile, parse_anchor
 from strew.agent.keyfile import PUBLISHER_FILE, new_signing_key, read_public_key, read_signing_key
 from strew.cli.call import command_app
+from strew.cli.certificates import add_commands
 from strew.cli.flags import ConfigFlags, DataFlags, configuration
 from strew.cli.output import Output, table
 from strew.errors import ConfigurationError
@@ -16,10 +17,13 @@ from strew.trust.policy import EVERY_NAME, Anchor
 
 app = command_app(
     "key",
-    "Make keys that sign what is published, and say whose names are believed.\n\n"
+    "Make keys that sign what is published, and say whose names are believed. Make a small CA and "
+    "the certificates of profile strict.\n\n"
     "'trust' and 'revoke' write into the data folder of a node or of 'strew serve' (--data DIR); "
     "the process that runs there goes by it within 2 s.",
 )
+
+add_commands(app)
 
 KeyArgument = Annotated[
     str, Parameter(help="A public key (ed25519:...), or a file with a public or private one.")

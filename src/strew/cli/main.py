@@ -55,7 +55,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("status", "status", "who has how much, and who lags behind"),
     ),
     "Set up": (
-        Command("key", "key", "make keys that sign names; say whose names are believed"),
+        Command("key", "key", "keys that sign names, whom to believe; certificates"),
         Command("doctor", "doctor", "can this machine take part?"),
         Command("token", "token", "who may publish, look and join: make, list and revoke tokens"),
         Command("config", "config", "settings, and where each value comes from"),

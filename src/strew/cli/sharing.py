@@ -38,7 +38,7 @@ async def _look(settings: Settings, address: Address) -> Finding | None:
     """What the process at `address` says of itself; None if nobody is there."""
     try:
         key = fleet_key(settings, address)
-        async with asyncio.timeout(ASK_WITHIN_S), connected_to(address, key) as client:
+        async with asyncio.timeout(ASK_WITHIN_S), connected_to(settings, address, key) as client:
             return judge(address, await client.node())
     except ConfigurationError:
         return None  # without a key nothing can be asked; that is a finding of its own

@@ -5,6 +5,7 @@ from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote
 
 from strew.agent.quantity import format_size
+from strew.agent.settings import Settings
 from strew.cli.call import command_app
 from strew.cli.connection import Found, connected, looking, resolve, tracker_of
 from strew.cli.flags import (
@@ -26,7 +27,6 @@ from strew.cli.signers import (
 )
 from strew.content.manifest import Entry, Manifest
 from strew.content.reference import Address, parse_reference
-from strew.fleet import FleetKey
 
 app = command_app("show", "Show what an artifact consists of: files, sizes, modes, chunks.")
 
@@ -62,9 +62,9 @@ async def show(
         name_signers(found.publication, trusting, key),
         manifest_signers(signatures, manifest.raw, trusting, key),
     )
-    addresses = _addresses(manifest, address, key) if url else []
+    addresses = _addresses(settings, manifest, address) if url else []
     if url:
-        _print_addresses(addresses, out)
+        _print_addresses(settings, addresses, out)
     else:
         _print(found, manifest, signed, out)
     out.result(
@@ -109,20 +109,25 @@ def _print(found: Found, manifest: Manifest, signed: _Signed, out: Output) -> No
         out.line(line)
 
 
-def _print_addresses(addresses: list[str], out: Output) -> None:
+def _print_addresses(settings: Settings, addresses: list[str], out: Output) -> None:
+    curl = "curl"
+    if settings.profile == "strict":
+        curl += f" --cacert {settings.tls_ca} --cert {settings.tls_cert} --key {settings.tls_key}"
     for address in addresses:
         out.line(address)
     if addresses:
         out.note("whoever has such an address can read the artifact's files, and nothing else")
-        out.note(f"  curl -C - -o FILE '{addresses[0]}'")
-        out.note(f"  aria2c -x 2 -o FILE '{addresses[0]}'")
+        out.note(f"  {curl} -C - -o FILE '{addresses[0]}'")
+        if settings.profile == "lab":
+            out.note(f"  aria2c -x 2 -o FILE '{addresses[0]}'")
 
 
-def _addresses(manifest: Manifest, address: Address, key: FleetKey) -> list[str]:
+def _addresses(settings: Settings, manifest: Manifest, address: Address) -> list[str]:
     """One HTTP address for each regular file; the token opens this artifact alone."""
-    token = key.read_token(manifest.id)
+    token = fleet_key(settings, address).read_token(manifest.id)
+    scheme = "https" if settings.profile == "strict" else "http"
     return [
-        f"http://{address}/files/{manifest.id}/{quote(entry.path)}?token={token}"
+        f"{scheme}://{address}/files/{manifest.id}/{quote(entry.path)}?token={token}"
         for entry in manifest.entries
         if entry.kind == "file"
     ]

@@ -60,7 +60,7 @@ async def new(
     found = configuration("client", file, where, data)
     seconds = _seconds(life)
     at = found.settings.at
-    async with connected_by_token(at, admin_token(found)) as client:
+    async with connected_by_token(found.settings, at, admin_token(found)) as client:
         made = await client.make(role, scope, seconds)
     out.line(made.token)
     lasts = format_duration((made.expires_s or 0.0) - made.made_s)
@@ -82,7 +82,7 @@ async def ls(
 ) -> None:
     """List tokens, those that ended within a week too."""
     found = configuration("client", file, where, data)
-    async with connected_by_token(found.settings.at, admin_token(found)) as client:
+    async with connected_by_token(found.settings, found.settings.at, admin_token(found)) as client:
         tokens = await client.tokens()
     rows: list[tuple[str, ...]] = [("ID", "ROLE", "STATE", "SCOPE", "MADE", "ENDS", "USED FROM")]
     rows += [_row(token) for token in tokens]
@@ -105,7 +105,7 @@ async def revoke(
     if not (token_id.isascii() and token_id.isalnum()):
         raise UsageError(f"{token_id[:40]!r} is no id of a token", hint="see 'strew token ls'")
     found = configuration("client", file, where, data)
-    async with connected_by_token(found.settings.at, admin_token(found)) as client:
+    async with connected_by_token(found.settings, found.settings.at, admin_token(found)) as client:
         ended = await client.revoke(token_id)
     out.note(f"token {ended.id} to {ended.role} is good for nothing any more")
     out.result(**_facts(ended))

@@ -6,9 +6,10 @@ a body over its limit) ProtocolError. What comes back is checked: manifests agai
 handouts for addresses that are no machine's.
 """
 
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import aiohttp
 import msgspec
@@ -25,6 +26,7 @@ from strew.announce.protocol import (
     decoded,
     encode,
 )
+from strew.certificates.refusals import refusal
 from strew.content.digest import ArtifactId, artifact_id_of
 from strew.content.manifest import MANIFEST_BYTES_MAX
 from strew.content.reference import Address, Name
@@ -51,6 +53,8 @@ ENVELOPE_BYTES_MAX = MANIFEST_BYTES_MAX * 4 // 3 + (64 << 10)
 LISTING_BYTES_MAX = 16 << 20
 """Largest listing: 20,000 nodes of a swarm at 500 bytes are 10 MB."""
 
+PEM = "application/x-pem-file"
+
 STREAM_SILENCE_S = 3 * HEARTBEAT_S
 """A stream silent for so long, heartbeats and all, is dead."""
 
@@ -70,8 +74,16 @@ class FeedEvent(msgspec.Struct, frozen=True):
     data: bytes
 
 
+class Tls(Protocol):
+    """How a client of profile strict connects; the context may be another one each time."""
+
+    @property
+    def context(self) -> ssl.SSLContext: ...
+
+
 class TrackerClient:
-    """Speaks to one tracker at `address`. The session is the caller's, who must close it.
+    """Speaks to one tracker at `address`, over TLS if `tls` says how. The session is the caller's,
+    who must close it.
 
     With a `token` it publishes as that token's holder; without a `key` it does all as such.
     """
@@ -82,9 +94,12 @@ class TrackerClient:
         address: Address,
         key: FleetKey | None,
         token: str = "",
+        *,
+        tls: Tls | None = None,
     ) -> None:
         self._session = session
-        self._base = f"http://{address}"
+        self._tls = tls
+        self._base = f"{'http' if tls is None else 'https'}://{address}"
         self._node = _bearer(key.node_token() if key is not None else token)
         self._publisher = _bearer(token or (key.publish_token() if key is not None else ""))
         self.address = address
@@ -99,6 +114,13 @@ class TrackerClient:
             limit_bytes=HANDOUT_BYTES_MAX,
         )
         return dialable_handout(decode_handout(body), announce.node)
+
+    async def certificate(self, request: bytes) -> bytes:
+        """A new certificate for the one this client shows; both PEM. NotFoundError where none are
+        issued."""
+        return await self._asked(
+            "POST", "/api/v1/certificates", self._node, data=request, content_type=PEM
+        )
 
     async def resolve(self, name: Name) -> Publication:
         """What NAME:TAG names. NotFoundError."""
@@ -254,6 +276,7 @@ class TrackerClient:
                 data=data,
                 timeout=timeout,
                 allow_redirects=False,
+                ssl=True if self._tls is None else self._tls.context,
             ) as answer:
                 await self._check(answer, content_type)
                 yield answer
@@ -262,6 +285,9 @@ class TrackerClient:
                 f"tracker {self.address} did not answer in time", hint="try again"
             ) from None
         except (aiohttp.ClientConnectionError, OSError) as error:
+            refused = refusal(error, f"tracker {self.address}")
+            if refused is not None:
+                raise refused from None
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise UnavailableError(
                 f"tracker {self.address} cannot be reached: {reason}",

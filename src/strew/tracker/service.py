@@ -32,6 +32,7 @@ from strew.announce.registry import (
     RegistryEvent,
     spread_of,
 )
+from strew.certificates.identity import require_certified
 from strew.content.digest import ArtifactId, artifact_id_of, parse_artifact_id
 from strew.content.manifest import MANIFEST_BYTES_MAX, Manifest
 from strew.errors import (
@@ -243,6 +244,7 @@ class Tracker:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the asker has gone")
+        require_certified(transport, announce.node)
         source = transport.get_extra_info("peername") or ("",)
         reached = transport.get_extra_info("sockname") or ("",)
         is_new = self._state.node(announce.node) is None

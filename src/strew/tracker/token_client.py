@@ -21,14 +21,21 @@ from strew.access.joining import (
 from strew.access.tokens import TokenRole, id_of, verifier_of
 from strew.content.reference import Address
 from strew.tracker.admission import TokenReport, TokenRequest
-from strew.tracker.client import TrackerClient
+from strew.tracker.client import Tls, TrackerClient
 
 
 class TokenClient(TrackerClient):
     """Speaks as the holder of a token, to the process that made it; without one, to join."""
 
-    def __init__(self, session: aiohttp.ClientSession, address: Address, token: str = "") -> None:
-        super().__init__(session, address, None, token)
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        address: Address,
+        token: str = "",
+        *,
+        tls: Tls | None = None,
+    ) -> None:
+        super().__init__(session, address, None, token, tls=tls)
 
     async def tokens(self) -> list[TokenReport]:
         """All tokens of that process, oldest first."""

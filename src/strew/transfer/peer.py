@@ -16,6 +16,8 @@ from strew.errors import ProtocolError
 from strew.messages import Guilt, PeerId, Wire
 from strew.transfer.limits import TokenBucket, keep_alive
 from strew.transfer.receiving import BufferPool, ChunkReceiver, SliceBuffer
+from strew.transfer.secured import SecuredTransport
+from strew.transfer.secured_sending import SecuredChunkSender
 from strew.transfer.sending import ChunkSender, Outgoing, ReadableChunk
 
 CONTROL_BACKLOG_BYTES_MAX = 4 << 20
@@ -140,7 +142,10 @@ class PeerLink:
         self._control = ControlConnection(self)
         self._receiver = ChunkReceiver(pool, down, self)
         sock = data[0].get_extra_info("socket")
-        self._sender = ChunkSender(loop, sock, up, self._chunk_sent, self.lose)
+        if isinstance(data[0], SecuredTransport):
+            self._sender = SecuredChunkSender(loop, data[0], up, self._chunk_sent, self.lose)
+        else:
+            self._sender = ChunkSender(loop, sock, up, self._chunk_sent, self.lose)
         for (transport, rest), protocol in ((control, self._control), (data, self._receiver)):
             transport.set_protocol(protocol)
             protocol.connection_made(transport)

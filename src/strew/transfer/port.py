@@ -3,6 +3,9 @@
 A connection that begins with a zero byte is the peer wire; anything else is handed, with what was
 read, to the HTTP server. A link is up when its control and its data connection have both proved
 the fleet key; two nodes that dial each other at once keep the link of the one with the lower id.
+
+With `Security` every connection is TLS, which begins with a byte of its own, and what it carries
+is told apart the same way; a node may then only call itself what its certificate says.
 """
 
 from __future__ import annotations
@@ -10,9 +13,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from strew.certificates.identity import require_certified
 from strew.codec import PREFACE, Hello
 from strew.errors import (
     ConfigurationError,
@@ -28,6 +34,7 @@ from strew.transfer.limits import RECEIVE_QUEUE_LIMITED_BYTES, TokenBucket
 from strew.transfer.peer import ControlEncoder, LinkOwner, PeerLink
 from strew.transfer.receiving import BufferPool
 from strew.transfer.reception import Reception
+from strew.transfer.secured import FIRST_BYTE, SecuredTransport
 from strew.transfer.web import WebConnection
 
 DIAL_S = 5.0
@@ -54,6 +61,20 @@ class Identity:
     node: PeerId
     zone: str = ""
     epoch: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
+class Security(Protocol):
+    """What profile strict gives a port. The contexts may be others each time: they are renewed."""
+
+    @property
+    def server(self) -> ssl.SSLContext: ...
+
+    @property
+    def met(self) -> ssl.SSLContext: ...
+
+    @property
+    def plain_answer(self) -> bytes:
+        """What to say to HTTP in the clear."""
 
 
 class Greeting(asyncio.Protocol):
@@ -91,16 +112,22 @@ class Greeting(asyncio.Protocol):
         if out:
             self._transport.write(out)
         if self._handshake.done and self._failed is not None:
+            assert self._handshake.peer is not None
+            try:
+                require_certified(self._transport, self._handshake.peer.node)
+            except DeniedError as error:
+                self._fail(error)
+                return
             self._failed = None
             self._stop_timer()
             self._transport.pause_reading()
-            assert self._handshake.peer is not None
             self._established(
                 self._handshake.peer, self._transport, self._handshake.rest, self._dialled
             )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(UnavailableError("peer closed the connection before it proved itself"))
+        closed = UnavailableError("peer closed the connection before it proved itself")
+        self._fail(exc if isinstance(exc, StrewError) else closed)
 
     @property
     def host(self) -> str:
@@ -124,17 +151,19 @@ class Greeting(asyncio.Protocol):
 
 
 class Sniffer(asyncio.Protocol):
-    """Decides by the first byte who shall have an accepted connection."""
+    """Decides by the first byte who shall have an accepted connection. With `wrapped` it is what
+    TLS carries, and was counted when it came in."""
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: Port, *, wrapped: bool = False) -> None:
         self._port = port
+        self._wrapped = wrapped
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        if not self._port.reception.admit(transport):
+        if not self._wrapped and not self._port.reception.admit(transport):
             transport.abort()
             return
         loop = asyncio.get_running_loop()
@@ -144,10 +173,27 @@ class Sniffer(asyncio.Protocol):
         assert self._transport is not None
         if self._timer is not None:
             self._timer.cancel()
+        if self._port.security is not None and not self._wrapped:
+            self._secure(data, self._port.security)
+            return
         protocol = self._port.protocol_for(data[:1] == PREFACE[:1])
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)
         protocol.data_received(data)
+
+    def _secure(self, data: bytes, security: Security) -> None:
+        """TLS or nothing; whoever speaks HTTP in the clear is told so."""
+        assert self._transport is not None
+        if data[0] == FIRST_BYTE:
+            above = Sniffer(self._port, wrapped=True)
+            secured = SecuredTransport(security.server, above, server_side=True)
+            self._transport.set_protocol(secured)
+            secured.connection_made(self._transport)
+            secured.feed(data)
+            return
+        if data[0] != PREFACE[0]:
+            self._transport.write(security.plain_answer)
+        self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
@@ -164,7 +210,9 @@ class Port:
         owner: LinkOwner,
         up: TokenBucket,
         down: TokenBucket,
+        security: Security | None = None,
     ) -> None:
+        self.security = security
         self._identity = identity
         self._key = key
         self._owner = owner
@@ -272,8 +320,11 @@ class Port:
                 future.set_exception(error)
 
         greeting = Greeting(Handshake(self._key, hello), True, self._established, failed)
+        protocol: asyncio.BaseProtocol = greeting
+        if self.security is not None:
+            protocol = SecuredTransport(self.security.met, greeting, server_side=False)
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_connection(lambda: greeting, host, port)
+        transport, _ = await loop.create_connection(lambda: protocol, host, port)
         if channel == "data" and self._down.limited:
             sock = transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_QUEUE_LIMITED_BYTES)
@@ -309,7 +360,7 @@ class Port:
         else:
             self.links[link.peer] = link
             for end, _ in ends.values():
-                self.reception.proved(end)
+                self.reception.proved(end.raw if isinstance(end, SecuredTransport) else end)
             link.attach(ends["control"], ends["data"], self._pool, self._up, self._down)
         if future is not None and not future.done():
             future.set_result(link)

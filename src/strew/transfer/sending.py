@@ -180,11 +180,14 @@ class ChunkSender:
 
     def _must_wait(self) -> bool:
         """A chunk was handed over: the next begins when the socket is writable again."""
-        while self._finished is not None and self._poll.poll(0):
+        while self._finished is not None and self._has_left():
             header, self._finished = self._finished, None
             self._measure(header)
             self._sent(header, True)  # may queue another chunk, or close this sender
         return self._finished is not None and not self._closed
+
+    def _has_left(self) -> bool:
+        return bool(self._poll.poll(0))
 
     def _want_writable(self, wants: bool) -> None:
         if self._closed:
@@ -230,12 +233,7 @@ class ChunkSender:
         wanted = min(length - self._span_done, self._slice_left)
         if self._bucket.limited:
             wanted = min(wanted, self._bucket.quantum_bytes)
-        if self._pending or self._queue_bytes < DEEP_BYTES:
-            count = self._send_piece(current.header, fd, offset + self._span_done, wanted)
-        else:
-            count = os.sendfile(self._fd, fd, offset + self._span_done, wanted)
-            if count == 0:
-                self._break_off(current.header)
+        count = self._move(current.header, fd, offset + self._span_done, wanted)
         if count == 0:
             return 0
         self._bucket.take(count)
@@ -253,6 +251,15 @@ class ChunkSender:
                 self._begin_slice(current.header)
         return count
 
+    def _move(self, header: ChunkHeader, fd: int, offset: int, wanted: int) -> int:
+        """What is left of the header, and some payload; returns payload bytes. BlockingIOError."""
+        if self._pending or self._queue_bytes < DEEP_BYTES:
+            return self._send_piece(header, fd, offset, wanted)
+        count = os.sendfile(self._fd, fd, offset, wanted)
+        if count == 0:
+            self._break_off(header)
+        return count
+
     def _send_piece(self, header: ChunkHeader, fd: int, offset: int, wanted: int) -> int:
         """What is left of the header, and the payload behind it, in one call: a header alone would
         wake the receiver for 32 bytes. Returns payload bytes.
@@ -263,8 +270,7 @@ class ChunkSender:
         flags = 0
         if self._queue_bytes < DEEP_BYTES:
             flags = socket.MSG_EOR
-            pieces = max(1, self._queue_bytes // 2 // self._piece_bytes)
-            wanted = min(wanted, pieces * self._piece_bytes - len(self._pending))
+            wanted = min(wanted, self._pieces_bytes() - len(self._pending))
         elif wanted > WHOLE_BYTES_MAX:
             wanted = WITH_HEADER_BYTES
         payload = os.pread(fd, wanted, offset)
@@ -276,15 +282,22 @@ class ChunkSender:
         self._pending = self._pending[count:]
         return max(count - header_bytes, 0)
 
+    def _pieces_bytes(self) -> int:
+        """What a shallow queue takes at once."""
+        return max(1, self._queue_bytes // 2 // self._piece_bytes) * self._piece_bytes
+
     def _send_broken(self, header: ChunkHeader) -> int:
         """The rest of a chunk that was broken off."""
-        self._pending = self._pending[self._sock.send(self._pending) :]
+        self._pending = self._pending[self._send_bytes(self._pending) :]
         if not self._pending:
             self._broken = False
             self._close_reader()
             self._current = None
             self._loop.call_soon(self._sent, header, False)
         return 0
+
+    def _send_bytes(self, data: bytes) -> int:
+        return self._sock.send(data)
 
     def _finish(self, header: ChunkHeader) -> None:
         self._close_reader()
