@@ -18,6 +18,7 @@ from bench import (
     one_to_one,
     rivals,
     scripts,
+    secured,
     startup,
     tiny,
 )
@@ -32,6 +33,7 @@ CASES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "floor": floor.run,
     "one_to_one": one_to_one.run,
     "rivals": rivals.run,
+    "secured": secured.run,
     "one_to_many": one_to_many.run,
     "tiny": tiny.run,
     "memory": memory.run,

@@ -1,8 +1,9 @@
-"""A fleet as a user runs it: `strew serve`, `strew push` and `strew node`, all on loopback."""
+"""A fleet as a user runs it, of either profile, all on loopback."""
 
 import asyncio
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -10,6 +11,10 @@ import aiohttp
 from bench.figures import GB, GIB
 from bench.processes import Process, Processes
 from strew.agent.client import HOST_HEADER, NodeClient
+from strew.agent.securing import Security, Tls
+from strew.certificates.authority import CERTIFICATE_FILE, Authority
+from strew.certificates.credentials import Files
+from strew.certificates.files import write_private, write_public
 from strew.content.digest import ArtifactId
 from strew.content.reference import Address, parse_name
 from strew.fleet import FleetKey
@@ -92,26 +97,60 @@ class Node:
         )
 
 
+class Certificates:
+    """A small CA in a folder, for a fleet of profile strict."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._authority = Authority.make(folder, "bench", datetime.now(UTC))
+
+    def files(self, name: str) -> Files:
+        """Those of a process, issued now."""
+        issued = self._authority.issue(name, (), datetime.now(UTC))
+        certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
+        write_public(certificate, issued.certificate)
+        write_private(key, issued.key)
+        return Files(self._folder / CERTIFICATE_FILE, certificate, key)
+
+    def environment(self, name: str) -> dict[str, str]:
+        """What makes a process called `name` one of the fleet."""
+        files = self.files(name)
+        return {
+            "STREW_PROFILE": "strict",
+            "STREW_TLS_CA": str(files.ca),
+            "STREW_TLS_CERT": str(files.certificate),
+            "STREW_TLS_KEY": str(files.key),
+        }
+
+    def client(self) -> Tls:
+        """For a client in this process."""
+        return Security(self.files("client"), None).for_named
+
+
 class Fleet:
     """The tracker and origin, and the nodes that joined it."""
 
-    def __init__(self, processes: Processes, folder: Path) -> None:
+    def __init__(self, processes: Processes, folder: Path, *, strict: bool = False) -> None:
         self._processes = processes
         self._folder = folder
+        self._certificates = Certificates(folder / "tls") if strict else None
         self.serve = self._strew(
-            "serve", "--listen", "127.0.0.1:0", "--data", str(folder / "serve")
+            "serve", "--listen", "127.0.0.1:0", "--data", str(folder / "serve"), name="serve"
         )
         said = self.serve.wait_for("listening")
         self.address = Address(said["host"], said["port"])
         self.push_peak_bytes = 0
         self._nodes_made = 0
 
-    def _strew(self, *arguments: str) -> Process:
-        return self._processes.python("-m", "strew", *arguments, "--json", STREW_FLEET_KEY=KEY.text)
+    def _strew(self, *arguments: str, name: str) -> Process:
+        environment = {"STREW_FLEET_KEY": KEY.text}
+        if self._certificates is not None:
+            environment |= self._certificates.environment(name)
+        return self._processes.python("-m", "strew", *arguments, "--json", **environment)
 
     def push(self, path: Path, name: str) -> ArtifactId:
         """`strew push`, under a name that nobody follows; the origin has all of it then."""
-        push = self._strew("push", str(path), f"{name}:1", "--at", str(self.address))
+        push = self._strew("push", str(path), f"{name}:1", "--at", str(self.address), name="push")
         push.ended(PUSH_WITHIN_S)
         self.push_peak_bytes = push.peak_bytes
         artifact = ArtifactId(push.wait_for("result")["artifact"])
@@ -127,6 +166,7 @@ class Fleet:
             *("node", "--listen", "127.0.0.1:0", "--join", str(self.address)),
             *("--follow", f"{name}:*", "--into", str(folder / "into")),
             *("--data", str(folder / "data")),
+            name=name,
         )
         process.wait_for("listening")
         return Node(process, folder / "into")
@@ -146,7 +186,8 @@ class Fleet:
 
         async def ask() -> tuple[float, Publication]:
             async with aiohttp.ClientSession(headers=HOST_HEADER) as session:
-                client = NodeClient(session, self.address, KEY)
+                tls = self._certificates and self._certificates.client()
+                client = NodeClient(session, self.address, KEY, tls)
                 await client.artifact(artifact)  # the connection is open then
                 asked_s = time.time()
                 return asked_s, await client.publish(parse_name(reference), artifact)

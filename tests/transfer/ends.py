@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import IO
 
+from strew.certificates.credentials import Credentials
 from strew.codec import TYPE_CHUNK, ChunkHeader
 from strew.fleet import FleetKey
 from strew.messages import Guilt, PeerId, Wire
@@ -15,6 +18,7 @@ from strew.transfer.limits import TokenBucket
 from strew.transfer.peer import PeerLink
 from strew.transfer.port import Identity, Port
 from strew.transfer.receiving import SliceBuffer
+from tests.certificates.issued import Issuer
 
 KEY = FleetKey(bytes(range(32)))
 OTHER_KEY = FleetKey(bytes(32))
@@ -105,6 +109,15 @@ class Owner:
         self.sent.append((header.chunk, done))
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What a port of profile strict proves itself with."""
+
+    server: ssl.SSLContext
+    met: ssl.SSLContext
+    plain_answer: bytes = b"TLS, please"
+
+
 class Station:
     """A port that listens, and the owner of its links."""
 
@@ -116,12 +129,14 @@ class Station:
         up: float | None = None,
         down: float | None = None,
         identity: Identity | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         clock = asyncio.get_running_loop().time
         self.owner = Owner()
         self.up, self.down = TokenBucket(up, clock), TokenBucket(down, clock)
         identity = identity or Identity(name, "rack")
-        self.port = Port(identity, key, self.owner, self.up, self.down)
+        security = Shown(credentials.server, credentials.met) if credentials else None
+        self.port = Port(identity, key, self.owner, self.up, self.down, security)
 
     async def listen(self, http: Callable[[], asyncio.Protocol] = asyncio.Protocol) -> Station:
         await self.port.listen("127.0.0.1", 0, http)
@@ -136,10 +151,13 @@ class Station:
         return link
 
 
-async def two_linked(**settings: float | None) -> tuple[Station, Station]:
-    """LOW has dialled HIGH; the settings are LOW's."""
-    low = await Station(LOW, **settings).listen()  # type: ignore[arg-type]
-    high = await Station(HIGH).listen()
+async def two_linked(
+    issuer: Issuer | None = None, **settings: float | None
+) -> tuple[Station, Station]:
+    """LOW has dialled HIGH, over TLS if somebody issues certificates; the settings are LOW's."""
+    one, other = (issuer and issuer.named(name) for name in (LOW, HIGH))
+    low = await Station(LOW, credentials=one, **settings).listen()  # type: ignore[arg-type]
+    high = await Station(HIGH, credentials=other).listen()
     await low.dial(high)
     await until(lambda: high.owner.up)
     return low, high

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import random
+from pathlib import Path
 
 import pytest
 
 from strew.codec import SLICE_BYTES_MAX
 from strew.messages import Have, Offer, Request
 from strew.transfer import peer as peer_module
+from tests.certificates.issued import Issuer
 from tests.transfer.ends import HIGH, LOW, SWARM, StoredChunk, header, two_linked, until
+
+
+@pytest.fixture(params=["plain", "tls"])
+def tls(request: pytest.FixtureRequest, tmp_path: Path) -> Issuer | None:
+    """Everything here holds in both profiles."""
+    return Issuer(tmp_path) if request.param == "tls" else None
 
 
 def noise(size: int) -> bytes:
     return random.Random(size).randbytes(size)
 
 
-async def test_messages_arrive_in_order_both_ways() -> None:
-    low, high = await two_linked()
+async def test_messages_arrive_in_order_both_ways(tls: Issuer | None) -> None:
+    low, high = await two_linked(tls)
     for index in range(500):
         low.link.send(Request(SWARM, index))
     high.link.send(Offer(SWARM))
@@ -30,8 +38,8 @@ async def test_messages_arrive_in_order_both_ways() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 65_536, SLICE_BYTES_MAX, 4 << 20, 8 << 20])
-async def test_a_chunk_of_any_size_arrives_intact(size: int) -> None:
-    low, high = await two_linked()
+async def test_a_chunk_of_any_size_arrives_intact(tls: Issuer | None, size: int) -> None:
+    low, high = await two_linked(tls)
     low.link.send_chunk(header(3, size, role=1), lambda: StoredChunk(noise(size)))
     await until(lambda: 3 in high.owner.chunks)
     assert high.owner.chunks[3] == noise(size)
@@ -41,9 +49,9 @@ async def test_a_chunk_of_any_size_arrives_intact(size: int) -> None:
     await high.port.close()
 
 
-async def test_both_send_at_once_and_nobody_waits_for_the_other() -> None:
+async def test_both_send_at_once_and_nobody_waits_for_the_other(tls: Issuer | None) -> None:
     """More than all kernel buffers, both ways: whoever stopped reading while it sends hangs."""
-    low, high = await two_linked()
+    low, high = await two_linked(tls)
     for index in range(8):
         for one in (low, high):
             one.link.send_chunk(header(index, 2 << 20), lambda: StoredChunk(noise(2 << 20)))
@@ -53,8 +61,8 @@ async def test_both_send_at_once_and_nobody_waits_for_the_other() -> None:
     await high.port.close()
 
 
-async def test_messages_do_not_wait_behind_chunks() -> None:
-    low, high = await two_linked()
+async def test_messages_do_not_wait_behind_chunks(tls: Issuer | None) -> None:
+    low, high = await two_linked(tls)
     for index in range(10):
         low.link.send_chunk(header(index, 4 << 20), lambda: StoredChunk(bytes(4 << 20)))
     low.link.send(Offer(SWARM))
@@ -64,8 +72,8 @@ async def test_messages_do_not_wait_behind_chunks() -> None:
     await high.port.close()
 
 
-async def test_an_unwanted_chunk_is_thrown_away_and_the_next_one_kept() -> None:
-    low, high = await two_linked()
+async def test_an_unwanted_chunk_is_thrown_away_and_the_next_one_kept(tls: Issuer | None) -> None:
+    low, high = await two_linked(tls)
     high.owner.unwanted = {1}
     for index in (1, 2):
         low.link.send_chunk(header(index, 1 << 20), lambda: StoredChunk(noise(1 << 20)))
@@ -75,8 +83,8 @@ async def test_an_unwanted_chunk_is_thrown_away_and_the_next_one_kept() -> None:
     await high.port.close()
 
 
-async def test_a_cancelled_chunk_is_reported_as_not_sent() -> None:
-    low, high = await two_linked()
+async def test_a_cancelled_chunk_is_reported_as_not_sent(tls: Issuer | None) -> None:
+    low, high = await two_linked(tls)
     for index in range(3):
         low.link.send_chunk(header(index, 8 << 20), lambda: StoredChunk(bytes(8 << 20)))
     low.link.cancel_chunk(SWARM, 2)
@@ -86,8 +94,10 @@ async def test_a_cancelled_chunk_is_reported_as_not_sent() -> None:
     await high.port.close()
 
 
-async def test_when_all_buffers_are_in_use_the_sender_is_held_and_nothing_is_lost() -> None:
-    low, high = await two_linked()
+async def test_when_all_buffers_are_in_use_the_sender_is_held_and_nothing_is_lost(
+    tls: Issuer | None,
+) -> None:
+    low, high = await two_linked(tls)
     high.owner.kept = []
     high.port._pool._limit = 2
     for index in range(12):
@@ -106,8 +116,8 @@ async def test_when_all_buffers_are_in_use_the_sender_is_held_and_nothing_is_los
     await high.port.close()
 
 
-async def test_a_download_limit_holds_back_the_sender() -> None:
-    low, high = await two_linked(down=20e6)
+async def test_a_download_limit_holds_back_the_sender(tls: Issuer | None) -> None:
+    low, high = await two_linked(tls, down=20e6)
     loop = asyncio.get_running_loop()
     started_s = loop.time()
     for index in range(20):
@@ -121,8 +131,8 @@ async def test_a_download_limit_holds_back_the_sender() -> None:
     await high.port.close()
 
 
-async def test_a_lost_link_is_told_once_to_each_side() -> None:
-    low, high = await two_linked()
+async def test_a_lost_link_is_told_once_to_each_side(tls: Issuer | None) -> None:
+    low, high = await two_linked(tls)
     low.link.lose("test")
     await until(lambda: high.owner.lost)
     await asyncio.sleep(0.02)
@@ -133,8 +143,8 @@ async def test_a_lost_link_is_told_once_to_each_side() -> None:
     await high.port.close()
 
 
-async def test_a_closed_link_says_nothing_and_does_nothing() -> None:
-    low, high = await two_linked()
+async def test_a_closed_link_says_nothing_and_does_nothing(tls: Issuer | None) -> None:
+    low, high = await two_linked(tls)
     link = low.link
     link.close()
     link.send(Offer(SWARM))
@@ -146,8 +156,8 @@ async def test_a_closed_link_says_nothing_and_does_nothing() -> None:
     await high.port.close()
 
 
-async def test_rubbish_on_the_control_connection_ends_the_link() -> None:
-    low, high = await two_linked()
+async def test_rubbish_on_the_control_connection_ends_the_link(tls: Issuer | None) -> None:
+    low, high = await two_linked(tls)
     control = low.link._control
     assert control is not None
     control.send(b"\xff\xff\xff\xff\x13")
@@ -159,10 +169,11 @@ async def test_rubbish_on_the_control_connection_ends_the_link() -> None:
 
 
 async def test_a_peer_that_does_not_read_its_messages_is_given_up(
+    tls: Issuer | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(peer_module, "CONTROL_BACKLOG_BYTES_MAX", 256 << 10)
-    low, high = await two_linked()
+    low, high = await two_linked(tls)
     control = high.link._control
     assert control is not None and control._transport is not None
     control._transport.pause_reading()

@@ -1,4 +1,5 @@
-"""The sending end over real sockets: what leaves is what was stored, and never too deep."""
+"""The sending end over real sockets, in both profiles: what leaves is what was stored, and never
+too deep."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ import asyncio
 import os
 import random
 import socket
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -18,22 +21,57 @@ from strew.codec import (
     unpack_chunk_header,
 )
 from strew.transfer.limits import TokenBucket
+from strew.transfer.secured import SecuredTransport
+from strew.transfer.secured_sending import SecuredChunkSender
 from strew.transfer.sending import ChunkSender, Outgoing
+from tests.certificates.issued import Issuer
 from tests.transfer.ends import StoredChunk, header, socket_pair, until
 
 
 class Line:
     """A sender, and the socket at which its bytes come out."""
 
-    def __init__(self, rate: float | None = None) -> None:
+    _transport: asyncio.Transport | None = None
+
+    def __init__(self, rate: float | None, tls: Issuer | None) -> None:
         loop = asyncio.get_running_loop()
         self.near, self.far = socket_pair()
         self.far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
         self.reports: list[tuple[int, bool]] = []
         self.lost: list[str] = []
         self.bucket = TokenBucket(rate, loop.time)
-        self.sender = ChunkSender(loop, self.near, self.bucket, self.report, self.lost.append)
         self.out = b""
+        self.sender: ChunkSender
+        self._tls: ssl.SSLObject | None = None
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        if tls is None:
+            self.sender = ChunkSender(loop, self.near, self.bucket, self.report, self.lost.append)
+        else:
+            self._tls = tls.credentials("far").met.wrap_bio(self._incoming, self._outgoing)
+
+    @classmethod
+    async def opened(cls, tls: Issuer | None, rate: float | None = None) -> Line:
+        """A line that is ready, under TLS if there is somebody to issue certificates."""
+        line = cls(rate, tls)
+        if tls is None or line._tls is None:
+            return line
+        loop = asyncio.get_running_loop()
+        begun = Begun()
+        near = SecuredTransport(tls.credentials("near").server, begun, server_side=True)
+        await loop.connect_accepted_socket(lambda: near, line.near)
+        while True:
+            try:
+                line._tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await loop.sock_sendall(line.far, line._outgoing.read())
+                line._incoming.write(await loop.sock_recv(line.far, 1 << 16))
+        await loop.sock_sendall(line.far, line._outgoing.read())
+        await begun.up.wait()
+        line.sender = SecuredChunkSender(loop, near, line.bucket, line.report, line.lost.append)
+        line.near = near.get_extra_info("socket")
+        line._transport = near
+        return line
 
     def report(self, header: ChunkHeader, done: bool) -> None:
         self.reports.append((header.chunk, done))
@@ -56,19 +94,48 @@ class Line:
             while len(self.out) < count:
                 piece = await loop.sock_recv(self.far, 1 << 20)
                 assert piece, "the connection ended"
-                self.out += piece
+                self.out += piece if self._tls is None else self._opened(piece, self._tls)
         data, self.out = self.out[:count], self.out[count:]
         return data
 
+    def _opened(self, piece: bytes, tls: ssl.SSLObject) -> bytes:
+        """What TLS makes of bytes from the wire."""
+        self._incoming.write(piece)
+        plain = []
+        try:
+            while True:
+                plain.append(tls.read(1 << 20))
+        except ssl.SSLWantReadError:
+            return b"".join(plain)
+
     def close(self) -> None:
         self.sender.close()
-        self.near.close()
+        if self._transport is not None:
+            self._transport.abort()
+        else:
+            self.near.close()
         self.far.close()
 
 
+class Begun(asyncio.Protocol):
+    """Knows when both ends have proved themselves."""
+
+    def __init__(self) -> None:
+        self.up = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.up.set()
+
+
+@pytest.fixture(params=["plain", "tls"])
+def tls(request: pytest.FixtureRequest, tmp_path: Path) -> Issuer | None:
+    """Everything here holds in both profiles."""
+    return Issuer(tmp_path) if request.param == "tls" else None
+
+
 @pytest.fixture
-async def line() -> AsyncIterator[Line]:
-    one = Line()
+async def line(tls: Issuer | None) -> AsyncIterator[Line]:
+    one = await Line.opened(tls)
     yield one
     one.close()
 
@@ -169,8 +236,8 @@ async def test_a_file_that_shrinks_breaks_the_chunk_off_and_not_the_connection(
     assert stored.closed == 1 and line.lost == []
 
 
-async def test_a_peer_that_is_gone_is_told_once() -> None:
-    line = Line()
+async def test_a_peer_that_is_gone_is_told_once(tls: Issuer | None) -> None:
+    line = await Line.opened(tls)
     line.far.close()
     for index in range(4):
         line.put(index, StoredChunk(noise(1 << 20)))
@@ -179,8 +246,8 @@ async def test_a_peer_that_is_gone_is_told_once() -> None:
     assert "sending failed" in line.lost[0]
 
 
-async def test_after_close_nothing_is_reported_and_files_are_shut() -> None:
-    line = Line()
+async def test_after_close_nothing_is_reported_and_files_are_shut(tls: Issuer | None) -> None:
+    line = await Line.opened(tls)
     running, waiting = StoredChunk(noise(4 << 20)), StoredChunk(noise(10))
     line.put(1, running)
     line.put(2, waiting)
@@ -191,10 +258,10 @@ async def test_after_close_nothing_is_reported_and_files_are_shut() -> None:
     line.close()
 
 
-async def test_the_rate_holds_by_the_buckets_own_counters() -> None:
+async def test_the_rate_holds_by_the_buckets_own_counters(tls: Issuer | None) -> None:
     """Bytes sent never exceed what the time waited allows: two quanta in advance at most."""
     rate = 20e6
-    line = Line(rate)
+    line = await Line.opened(tls, rate)
     started_s = asyncio.get_running_loop().time()
     for index in range(30):
         line.put(index, StoredChunk(noise(100_000)))

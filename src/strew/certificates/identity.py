@@ -78,7 +78,10 @@ def certified_by(certificate: x509.Certificate) -> Certified:
         digits = named[0].rpartition(":")[2]
         wanted = NODE_DIGITS if named[0].startswith(NODE_URI) else USER_DIGITS
         if len(digits) != wanted or not _HEX.issuperset(digits):
-            raise DeniedError(f"certificate with the malformed name {named[0][:80]!a}")
+            raise DeniedError(
+                f"certificate with the malformed name {named[0][:80]!a}",
+                hint=f"{NODE_URI} takes {NODE_DIGITS} hex digits, {USER_URI} {USER_DIGITS}",
+            )
         return Certified(digits)
     if not list(certificate.subject):
         raise DeniedError(

@@ -37,6 +37,7 @@ def refusal(error: BaseException, whence: str) -> PeerError | None:
     for _ in range(8):
         if seen is None:
             return None
+        seen = getattr(seen, "certificate_error", seen)  # aiohttp's has the true one in it
         if isinstance(seen, ssl.SSLCertVerificationError):
             return _not_verified(seen, whence)
         text = " ".join(map(str, seen.args)) if isinstance(seen, OSError) else ""

@@ -106,6 +106,8 @@ class Greeting(asyncio.Protocol):
         assert self._transport is not None
         try:
             out = self._handshake.feed(data)
+            if self._handshake.peer is not None:
+                require_certified(self._transport, self._handshake.peer.node)
         except (ProtocolError, DeniedError) as error:
             self._fail(error)
             return
@@ -113,11 +115,6 @@ class Greeting(asyncio.Protocol):
             self._transport.write(out)
         if self._handshake.done and self._failed is not None:
             assert self._handshake.peer is not None
-            try:
-                require_certified(self._transport, self._handshake.peer.node)
-            except DeniedError as error:
-                self._fail(error)
-                return
             self._failed = None
             self._stop_timer()
             self._transport.pause_reading()
