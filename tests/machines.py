@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -33,8 +34,9 @@ Flags = Sequence[str]
 class Api:
     """The HTTP API of one process, with the fleet's key."""
 
-    def __init__(self, port: int, key: FleetKey) -> None:
-        self._root = f"http://127.0.0.1:{port}"
+    def __init__(self, port: int, key: FleetKey, tls: ssl.SSLContext | None = None) -> None:
+        self._root = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        self._tls = tls
         self._token = key.node_token()
 
     def bytes(self, path: str) -> bytes:
@@ -42,7 +44,7 @@ class Api:
         request = urllib.request.Request(
             self._root + path, headers={"Authorization": f"Bearer {self._token}"}
         )
-        with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S) as answer:
+        with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S, context=self._tls) as answer:
             body = answer.read()
         assert isinstance(body, bytes)
         return body
@@ -102,7 +104,7 @@ class Machine:
             wrapped=self._wrapped,
         )
         self.port = int(self.running.event("listening")["port"])
-        self.api = Api(self.port, self._fleet.key)
+        self.api = Api(self.port, self._fleet.key, self._fleet.tls)
 
     def kill(self) -> None:
         """kill -9."""
@@ -150,6 +152,9 @@ class Machine:
 class Fleet:
     """`strew serve`, and machines that follow `app:*`. A context."""
 
+    tls: ssl.SSLContext | None = None
+    """How its processes are asked, where they are of profile strict."""
+
     def __init__(self, folder: Path, *flags: str) -> None:
         self.folder = folder
         self.machines: dict[str, Machine] = {}
@@ -166,7 +171,7 @@ class Fleet:
             key_file = self.folder / "home/.local/share/strew/serve/fleet.key"
             self.key = FleetKey.parse(key_file.read_text().strip())
             self.at = self.env["STREW_AT"] = f"127.0.0.1:{port}"
-            self.api = Api(port, self.key)
+            self.api = Api(port, self.key, self.tls)
         except BaseException:
             self._end()
             raise

@@ -148,7 +148,7 @@ async def test_exchanges_have_limits_and_rubbish_is_refused(tmp_path: Path) -> N
         gossiping._asked |= dict.fromkeys(range(-EXCHANGES_MAX, 0), asyncio.Future())
         summary = agent.node.gossip._ledger.summary()
         with pytest.raises(UnavailableError, match="as many exchanges as it can"):
-            await gossiping.asked(encode(summary))
+            await gossiping.asked(encode(summary), None)
 
 
 async def test_a_process_without_gossip_has_no_exchange(tmp_path: Path) -> None:

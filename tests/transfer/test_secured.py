@@ -128,6 +128,7 @@ async def test_a_users_command_may_take_any_id_of_its_half(high: Station, issuer
         await until(lambda: high.port.links)
         await me.port.close()
         await until(lambda: not high.port.links)
+    high.owner.up.clear()
     await fails(await low(credentials, LOW), high)
 
 
