@@ -188,9 +188,9 @@ def test_the_tracker_believes_certificates_and_not_what_is_announced(
     fleet: Strict, tmp_path: Path
 ) -> None:
     """A member with a good certificate and the fleet key announces as another node."""
-    one, two = (fleet.issuer.authority.peer_of(name) for name in ("one", "two"))
-    liar = load(fleet.issuer.files("one"), utc()).met
-    for peer, status in ((two, 403), (one, 200)):
+    own, other = (fleet.issuer.authority.peer_of(name) for name in ("liar", "two"))
+    liar = load(fleet.issuer.files("liar"), utc()).met
+    for peer, status in ((other, 403), (own, 200)):
         told = msgspec.structs.replace(announce(1), node=PeerId(peer))
         request = urllib.request.Request(
             f"https://{fleet.at}/api/v1/announce",

@@ -15,6 +15,7 @@ from strew.agent.settings import Settings
 from strew.cli import checkup
 from strew.cli.checkup import Finding, examine
 from strew.cli.main import main
+from tests.certificates.issued import Issuer
 
 
 def settings_with(**flags: str) -> Settings:
@@ -128,3 +129,30 @@ def test_the_command_prints_findings_and_ends_with_1_if_one_failed(
     objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [o["type"] for o in objects][-2:] == ["finding", "result"]
     assert objects[-1]["able"] is False and objects[-1]["failed"] == 1
+
+
+def test_a_certificate_is_looked_at_in_profile_strict_alone(tmp_path: Path) -> None:
+    assert findings("certificate", settings_with()) == []
+    issuer = Issuer(tmp_path / "ca")
+
+    def found(for_s: float, at_s: float) -> Finding:
+        files = issuer.files("box", for_s=for_s, at_s=at_s)
+        [finding] = findings(
+            "certificate",
+            settings_with(
+                profile="strict",
+                tls_ca=str(files.ca),
+                tls_cert=str(files.certificate),
+                tls_key=str(files.key),
+            ),
+        )
+        return finding
+
+    good = found(3600, 0)
+    assert good.level == "ok" and issuer.authority.peer_of("box") in good.detail
+    late = found(3600, -3500)
+    assert late.level == "warning" and "not renewed in time" in late.detail
+    ended = found(3600, -3700)
+    assert ended.level == "failed" and "expired" in ended.detail and ended.remedy
+    [missing] = findings("certificate", settings_with(profile="strict"))
+    assert missing.level == "failed" and "--tls-ca" in missing.detail

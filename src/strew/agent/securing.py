@@ -21,7 +21,7 @@ from cryptography import x509
 
 from strew.agent.settings import Settings
 from strew.certificates.authority import Authority, request_of
-from strew.certificates.credentials import Files, load
+from strew.certificates.credentials import Credentials, Files, load
 from strew.certificates.files import write_public
 from strew.certificates.identity import Certified
 from strew.errors import ConfigurationError, DeniedError, NotFoundError, StrewError
@@ -109,6 +109,17 @@ class Security:
         return self._now.certified
 
     @property
+    def until(self) -> datetime.datetime:
+        """When the certificate ends."""
+        return self._now.certificate.not_valid_after_utc
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it should have been renewed a while ago: two tries are over."""
+        life_s = 3 * (self._now.ends_s - self._now.renew_at_s)
+        return _utc().timestamp() > self._now.renew_at_s + 2 * RENEW_RETRY_RATIO * life_s
+
+    @property
     def server(self) -> ssl.SSLContext:
         """For connections that come in."""
         return self._now.server
@@ -171,7 +182,7 @@ class Security:
         _log.info(
             "certificate renewed",
             file=str(self.files.certificate),
-            until=f"{self._now.certificate.not_valid_after_utc:%F %T}",
+            until=f"{self.until:%F %T}",
         )
 
     def _take(self, certificate: bytes) -> None:
@@ -180,7 +191,7 @@ class Security:
         beside = files.certificate.with_name(f"{files.certificate.name}.new")
         write_public(beside, certificate)
         try:
-            load(Files(files.ca, beside, files.key), _utc())
+            self._checked(Files(files.ca, beside, files.key))
         finally:
             beside.unlink(missing_ok=True)
         write_public(files.certificate, certificate)
@@ -197,19 +208,21 @@ class Security:
             self._stamp = stamp
             _log.error("new certificate not taken", reason=error.message, hint=error.hint)
         else:
-            _log.info(
-                "new certificate taken", until=f"{self._now.certificate.not_valid_after_utc:%F %T}"
-            )
+            _log.info("new certificate taken", until=f"{self.until:%F %T}")
 
     def _load(self) -> None:
         stamp = self.files.stamp()
-        new = load(self.files, _utc())
+        self._now, self._stamp = self._checked(self.files), stamp
+
+    def _checked(self, files: Files) -> Credentials:
+        """Files that may take the place of those in use. ConfigurationError."""
+        new = load(files, _utc())
         if new.certified != self._now.certified:
             raise ConfigurationError(
-                f"certificate {str(self.files.certificate)!r} is now that of another peer",
+                f"certificate {str(files.certificate)!r} is now that of another peer",
                 hint="start the process anew to become that one",
             )
-        self._now, self._stamp = new, stamp
+        return new
 
 
 def _utc() -> datetime.datetime:

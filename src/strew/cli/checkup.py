@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Literal
 
 from strew.agent.quantity import GIB, MIB, format_size
+from strew.agent.securing import Security
 from strew.agent.settings import Settings
 from strew.content.reference import Address
+from strew.errors import ConfigurationError
 
 Level = Literal["ok", "warning", "failed"]
 
@@ -69,6 +71,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _target_folder,
         _port,
         _fleet_key,
+        _certificate,
         _trackers,
     )
     for check in checks:
@@ -96,6 +99,23 @@ def _libraries(_: Settings) -> Iterator[Finding]:
             yield Finding("libraries", "failed", f"{name}: {error}", remedy)
     if len(versions) == len(LIBRARIES):
         yield Finding("libraries", "ok", ", ".join(versions))
+
+
+def _certificate(settings: Settings) -> Iterator[Finding]:
+    """Of profile strict alone: all that a start would refuse, and whether renewing works."""
+    try:
+        security = Security.of(settings)
+    except ConfigurationError as error:
+        yield Finding("certificate", "failed", error.message, error.hint)
+        return
+    if security is None:
+        return
+    detail = f"peer {security.certified.digits}, valid until {security.until:%F %T} UTC"
+    if security.is_late:
+        remedy = "renew it: strew key issue NAME --ca DIR, or --tls-issuer DIR at 'strew serve'"
+        yield Finding("certificate", "warning", f"{detail}; not renewed in time", remedy)
+    else:
+        yield Finding("certificate", "ok", detail)
 
 
 def _descriptors(_: Settings) -> Iterator[Finding]:
