@@ -118,6 +118,15 @@ def test_push_get_and_status_work_as_ever(fleet: Strict) -> None:
         assert "Traceback" not in running.errors
 
 
+def test_doctor_looks_at_a_strict_fleet(fleet: Strict) -> None:
+    files = fleet.issuer.files("doctor")
+    env = fleet.env | variables(files)
+    words = ("doctor", "--join", fleet.at, "--listen", "127.0.0.1:0", "--json")
+    found = {f["check"]: f for f in call(*words, env=env, cwd=fleet.folder).final["findings"]}
+    assert found["certificate"]["level"] == found["tracker"]["level"] == "ok"
+    assert fleet.issuer.authority.peer_of("doctor") in found["certificate"]["detail"]
+
+
 def test_files_go_to_outside_tools_over_https(fleet: Strict, tmp_path: Path) -> None:
     path = make_file(fleet.folder / "web.bin", SIZE_BYTES, seed=8)
     fleet.result("push", str(path), "web:1")

@@ -24,6 +24,7 @@ from typing import Literal
 from strew.agent.quantity import GIB, MIB, format_size
 from strew.agent.securing import Security
 from strew.agent.settings import Settings
+from strew.certificates.refusals import refusal
 from strew.content.reference import Address
 from strew.errors import ConfigurationError
 
@@ -214,14 +215,23 @@ def _trackers(settings: Settings) -> Iterator[Finding]:
     if not settings.join:
         remedy = "give --join HOST:PORT to have a tracker looked at"
         yield Finding("tracker", "warning", "none named", remedy)
+    try:
+        security = Security.of(settings)
+    except ConfigurationError:
+        return  # told already; nobody can be asked without
     for address in settings.join:
-        yield _tracker(address)
+        yield _tracker(address, security)
 
 
-def _tracker(address: Address) -> Finding:
+def _tracker(address: Address, security: Security | None) -> Finding:
     """Whether a tracker answers over HTTP, how fast, and how far its clock is from ours."""
     started_s = time.monotonic()
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=CONNECT_TIMEOUT_S)
+    if security is None:
+        connection = http.client.HTTPConnection(*address, timeout=CONNECT_TIMEOUT_S)
+    else:
+        connection = http.client.HTTPSConnection(
+            *address, timeout=CONNECT_TIMEOUT_S, context=security.named
+        )
     try:
         connection.connect()
         connected_s = time.monotonic() - started_s
@@ -229,6 +239,9 @@ def _tracker(address: Address) -> Finding:
         reply = connection.getresponse()
         status, date_text = reply.status, reply.headers.get("Date", "")
     except (OSError, http.client.HTTPException) as error:
+        refused = refusal(error, str(address))
+        if refused is not None:
+            return Finding("tracker", "failed", refused.message, refused.hint)
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         remedy = "is 'strew serve' running there, and is its port open in the firewall?"
         return Finding("tracker", "failed", f"{address}: {reason}", remedy)
