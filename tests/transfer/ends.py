@@ -109,9 +109,9 @@ class Owner:
         self.sent.append((header.chunk, done))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Shown:
-    """What a port of profile strict proves itself with."""
+    """What a port of profile strict proves itself with; a renewal gives it other contexts."""
 
     server: ssl.SSLContext
     met: ssl.SSLContext

@@ -18,7 +18,17 @@ from strew.messages import PeerId
 from strew.transfer import secured as secured_module
 from strew.transfer.secured import SecuredTransport
 from tests.certificates.issued import Issuer, company, utc
-from tests.transfer.ends import HIGH, LOW, OTHER_KEY, Station, two_linked, until
+from tests.transfer.ends import (
+    HIGH,
+    LOW,
+    OTHER_KEY,
+    Shown,
+    Station,
+    StoredChunk,
+    header,
+    two_linked,
+    until,
+)
 
 
 @pytest.fixture
@@ -130,6 +140,22 @@ async def test_a_users_command_may_take_any_id_of_its_half(high: Station, issuer
         await until(lambda: not high.port.links)
     high.owner.up.clear()
     await fails(await low(credentials, LOW), high)
+
+
+async def test_a_renewal_leaves_links_alone_and_shows_itself_to_new_ones(issuer: Issuer) -> None:
+    one, other = await two_linked(issuer)
+    shown = other.port.security
+    assert isinstance(shown, Shown)
+    renewed = issuer.named(HIGH)
+    shown.server, shown.met = renewed.server, renewed.met
+    one.link.send_chunk(header(1, 1 << 20), lambda: StoredChunk(bytes(1 << 20)))
+    await until(lambda: 1 in other.owner.chunks)
+    assert not one.owner.lost and not other.owner.lost
+    third = await low(issuer.named("5" * 32), PeerId("5" * 32))
+    await third.dial(other)
+    await until(lambda: len(other.port.links) == 2)
+    for station in (one, other, third):
+        await station.port.close()
 
 
 async def test_the_fleet_key_is_asked_for_as_ever(high: Station, issuer: Issuer) -> None:
