@@ -134,16 +134,24 @@ class Fleet:
         self._processes = processes
         self._folder = folder
         self._certificates = Certificates(folder / "tls") if strict else None
+        self._token = ""
         self.serve = self._strew(
             "serve", "--listen", "127.0.0.1:0", "--data", str(folder / "serve"), name="serve"
         )
         said = self.serve.wait_for("listening")
         self.address = Address(said["host"], said["port"])
+        if strict:
+            made = self._strew(
+                *("token", "new", "--role", "publish", "--at", str(self.address)),
+                *("--data", str(folder / "serve")),
+                name="token",
+            )
+            self._token = made.wait_for("result")["token"]
         self.push_peak_bytes = 0
         self._nodes_made = 0
 
     def _strew(self, *arguments: str, name: str) -> Process:
-        environment = {"STREW_FLEET_KEY": KEY.text}
+        environment = {"STREW_FLEET_KEY": KEY.text, "STREW_TOKEN": self._token}
         if self._certificates is not None:
             environment |= self._certificates.environment(name)
         return self._processes.python("-m", "strew", *arguments, "--json", **environment)
@@ -187,7 +195,7 @@ class Fleet:
         async def ask() -> tuple[float, Publication]:
             async with aiohttp.ClientSession(headers=HOST_HEADER) as session:
                 tls = self._certificates and self._certificates.client()
-                client = NodeClient(session, self.address, KEY, tls)
+                client = NodeClient(session, self.address, KEY, self._token, tls=tls)
                 await client.artifact(artifact)  # the connection is open then
                 asked_s = time.time()
                 return asked_s, await client.publish(parse_name(reference), artifact)

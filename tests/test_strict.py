@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import pytest
@@ -20,7 +21,7 @@ from strew.announce.protocol import encode
 from strew.certificates.credentials import Files, load
 from strew.messages import PeerId
 from tests.announce.makers import announce
-from tests.certificates.issued import Issuer, utc
+from tests.certificates.issued import WEEK_S, Issuer, utc
 from tests.cli.processes import Done, Running, call, until
 from tests.machines import Fleet, Machine
 from tests.members import make_file
@@ -39,10 +40,15 @@ class Strict(Fleet):
         self.tls = load(me, utc()).met
         self.env |= variables(me)
 
-    def machine(self, name: str, *flags: str, for_s: float | None = None) -> Machine:
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.env["STREW_TOKEN"] = self.result("token", "new", "--role", "publish")["token"]
+        return self
+
+    def machine(self, name: str, *flags: str, for_s: float = WEEK_S, at_s: float = 0.0) -> Machine:
         """A node with a certificate of its own."""
-        more = {"for_s": for_s} if for_s is not None else {}
-        return self.node(name, *flags, *shown(self.issuer.files(name, **more)))
+        files = self.issuer.files(name, for_s=for_s, at_s=at_s)
+        return self.node(name, *flags, *shown(files))
 
     def call(self, *words: str, env: dict[str, str]) -> Done:
         """A short command of somebody with these variables."""
@@ -302,7 +308,7 @@ def test_a_node_renews_its_certificate_with_a_serve_that_issues_them(tmp_path: P
     issuing._flags = (*issuing._flags, "--tls-issuer", str(issuing.issuer.folder))
     with issuing as fleet:
         assert fleet.tls is not None
-        machine = fleet.machine("box", for_s=6)
+        machine = fleet.machine("box", for_s=90, at_s=-55)  # due in two seconds
         serial = serial_at(machine.port, fleet.tls)
         path = fleet.issuer.folder / "box.pem"
         first = path.read_bytes()

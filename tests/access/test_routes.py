@@ -24,6 +24,7 @@ from strew.trust.keys import member_key
 from strew.trust.policy import Anchor
 from tests.agent.test_fetches import KEY, settings_in
 from tests.announce.makers import artifact_id
+from tests.certificates.issued import Issuer
 
 ARTIFACT = artifact_id("something")
 OTHER_KEY = FleetKey(bytes(32))
@@ -52,6 +53,7 @@ class Process:
     guard: Guard
     session: aiohttp.ClientSession
     is_tracker: bool
+    scheme: str = "http"
 
     def rows(self) -> list[Route]:
         """The routes it has."""
@@ -66,7 +68,7 @@ class Process:
         body = None if row.method == "GET" else b"{}"
         headers.setdefault("Content-Type", "application/json")
         async with self.session.request(
-            row.method, f"http://{self.address}{path}", headers=headers, data=body
+            row.method, f"{self.scheme}://{self.address}{path}", headers=headers, data=body
         ) as answer:
             if answer.status >= 400 and row.op != "readyz":
                 assert answer.content_type == "application/problem+json"
@@ -80,6 +82,15 @@ async def process(
 ) -> AsyncIterator[Process]:
     publisher = Anchor(member_key(OTHER_KEY).public)
     settings = msgspec.structs.replace(settings_in(folder), profile=profile, trust=(publisher,))
+    scheme, connector = "http", None
+    if profile == "strict":
+        issuer = Issuer(folder / "ca")
+        files = issuer.files("it")
+        settings = msgspec.structs.replace(
+            settings, tls_ca=files.ca, tls_cert=files.certificate, tls_key=files.key
+        )
+        scheme = "https"
+        connector = aiohttp.TCPConnector(ssl=issuer.credentials("asker", is_user=True).named)
     async with AsyncExitStack() as stack:
         store = DiskStore(folder)
         stack.callback(store.close)
@@ -96,8 +107,8 @@ async def process(
                 guard=guard,
             )
         )
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        yield Process(Address(*agent.address), guard, session, is_tracker)
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        yield Process(Address(*agent.address), guard, session, is_tracker, scheme)
 
 
 def credentials(

@@ -71,8 +71,9 @@ async def low(credentials: Credentials | None, name: PeerId = LOW, **more: objec
 async def test_nothing_of_a_link_can_be_read_on_the_wire(issuer: Issuer) -> None:
     one, other = await two_linked(issuer)
     for station in (one, other):
-        for transport in station.port._inbound:
-            assert isinstance(transport.get_protocol(), SecuredTransport)
+        control, receiver = station.link._control, station.link._receiver
+        assert control is not None and isinstance(control._transport, SecuredTransport)
+        assert receiver is not None and isinstance(receiver._transport, SecuredTransport)
     assert one.link.peer == HIGH and other.link.peer == LOW
     for station in (one, other):
         await station.port.close()
