@@ -210,7 +210,10 @@ def test_the_tracker_believes_certificates_and_not_what_is_announced(
         request = urllib.request.Request(
             f"https://{fleet.at}/api/v1/announce",
             data=encode(told),
-            headers={"Authorization": f"Bearer {fleet.key.node_token()}"},
+            headers={
+                "Authorization": f"Bearer {fleet.key.node_token()}",
+                "Content-Type": "application/json",
+            },
         )
         try:
             with urllib.request.urlopen(request, context=liar, timeout=5) as answer:
