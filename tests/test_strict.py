@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -19,10 +20,12 @@ from cryptography import x509
 
 from strew.announce.protocol import encode
 from strew.certificates.credentials import Files, load
+from strew.gossip import protocol as gossip
 from strew.messages import PeerId
 from tests.announce.makers import announce
 from tests.certificates.issued import WEEK_S, Issuer, utc
 from tests.cli.processes import Done, Running, call, until
+from tests.gossip.makers import member
 from tests.machines import Fleet, Machine
 from tests.members import make_file
 from tests.trees import same_bytes
@@ -203,15 +206,25 @@ def test_a_strict_client_hears_that_a_plain_fleet_is_plain(fleet: Strict, tmp_pa
 def test_the_tracker_believes_certificates_and_not_what_is_announced(
     fleet: Strict, tmp_path: Path
 ) -> None:
-    """A member with a good certificate and the fleet key announces as another node."""
+    """A member with a good certificate and the fleet key announces, and gossips, as another."""
     own, other = (fleet.issuer.authority.peer_of(name) for name in ("liar", "two"))
     liar = load(fleet.issuer.files("liar"), utc()).met
-    for peer, status in ((other, 403), (own, 200)):
-        told = msgspec.structs.replace(announce(1), node=PeerId(peer))
+    bodies = {
+        "announce": lambda peer: encode(msgspec.structs.replace(announce(1), node=peer)),
+        "gossip": lambda peer: gossip.encode(
+            gossip.Summary(msgspec.structs.replace(member(1), id=peer), *[(0,) * 32] * 3)
+        ),
+    }
+    for (route, body), (peer, status) in itertools.product(
+        bodies.items(), ((other, 403), (own, 200))
+    ):
         request = urllib.request.Request(
-            f"https://{fleet.at}/api/v1/announce",
-            data=encode(told),
-            headers={"Authorization": f"Bearer {fleet.key.node_token()}"},
+            f"https://{fleet.at}/api/v1/{route}",
+            data=body(PeerId(peer)),
+            headers={
+                "Authorization": f"Bearer {fleet.key.node_token()}",
+                "Content-Type": "application/octet-stream",
+            },
         )
         try:
             with urllib.request.urlopen(request, context=liar, timeout=5) as answer:

@@ -80,18 +80,14 @@ class Process:
 async def process(
     folder: Path, *, is_tracker: bool, profile: Profile = "lab"
 ) -> AsyncIterator[Process]:
-    settings, scheme, connector = settings_in(folder), "http", None
     publisher = Anchor(member_key(OTHER_KEY).public)
-    settings = msgspec.structs.replace(settings, trust=(publisher,))
+    settings = msgspec.structs.replace(settings_in(folder), profile=profile, trust=(publisher,))
+    scheme, connector = "http", None
     if profile == "strict":
         issuer = Issuer(folder / "ca")
         files = issuer.files("it")
         settings = msgspec.structs.replace(
-            settings,
-            profile=profile,
-            tls_ca=files.ca,
-            tls_cert=files.certificate,
-            tls_key=files.key,
+            settings, tls_ca=files.ca, tls_cert=files.certificate, tls_key=files.key
         )
         scheme = "https"
         connector = aiohttp.TCPConnector(ssl=issuer.credentials("asker", is_user=True).named)

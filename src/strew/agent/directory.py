@@ -176,10 +176,8 @@ class Directory:
         assert agent.session is not None
         asked = random.sample(holders, min(HOLDERS_ASKED_MAX, len(holders)))
         addresses = [Address(member.host, member.port) for member, _ in asked]
-        return [
-            NodeClient(agent.session, address, agent.key, tls=agent.tls_met)
-            for address in addresses
-        ]
+        tls = agent.tls_met
+        return [NodeClient(agent.session, address, agent.key, tls=tls) for address in addresses]
 
     def swarm(self, artifact: ArtifactId) -> SwarmReport:
         """Who has how much of an artifact, and who follows it. NotFoundError."""

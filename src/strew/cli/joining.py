@@ -13,6 +13,9 @@ from strew.fleet import FleetKey
 
 NODES_LISTEN = f"0.0.0.0:{NODE_PORT}"
 
+STRICT = "  and with it: --profile strict --tls-ca CA.pem --tls-cert NAME.pem --tls-key NAME.key"
+"""Behind these commands in profile strict: each machine and person has files of its own."""
+
 _FOLLOWING = "--follow '*' --into DIR"
 
 

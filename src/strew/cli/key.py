@@ -1,7 +1,4 @@
-"""`strew key`: keys that sign names, and whose names a process of this machine believes.
-
-The certificates of profile strict are made by strew.cli.certificates, under the same command.
-"""
+"""`strew key`: keys that sign names, whose names are believed here; and certificates."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +17,8 @@ from strew.trust.policy import EVERY_NAME, Anchor
 
 app = command_app(
     "key",
-    "Make keys that sign names, say whose names are believed, and make certificates.\n\n"
+    "Make keys that sign what is published, and say whose names are believed. Make a small CA and "
+    "the certificates of profile strict.\n\n"
     "'trust' and 'revoke' write into the data folder of a node or of 'strew serve' (--data DIR); "
     "the process that runs there goes by it within 2 s.",
 )

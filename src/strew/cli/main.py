@@ -55,9 +55,9 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("status", "status", "who has how much, and who lags behind"),
     ),
     "Set up": (
+        Command("key", "key", "keys that sign names, whom to believe; certificates"),
         Command("doctor", "doctor", "can this machine take part?"),
         Command("token", "token", "who may publish, look and join: make, list and revoke tokens"),
-        Command("key", "key", "keys that sign names, whose names are believed, and certificates"),
         Command("config", "config", "settings, and where each value comes from"),
         Command("completion", "completion", "completion for bash, zsh and fish"),
     ),

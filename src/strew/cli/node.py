@@ -21,7 +21,7 @@ from strew.cli.flags import (
     configuration,
 )
 from strew.cli.fleetkey import is_loopback, serving_key
-from strew.cli.joining import join_command, push_command
+from strew.cli.joining import STRICT, join_command, push_command
 from strew.cli.leaving import hand_over
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
@@ -85,6 +85,8 @@ async def node(
                     join = join_command(key, address, trusting)
                     out.line(f"  to join, on each machine:\n    {join}")
                     out.line(f"  to publish:\n    {push_command(key, address)}")
+                    if settings.profile == "strict":
+                        out.note(STRICT)
                 with signalled() as told:
                     async with supervised(welcome):
                         number = await _told_or_refused(told, agent)

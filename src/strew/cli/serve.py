@@ -13,7 +13,7 @@ from strew.cli.call import command_app
 from strew.cli.ending import EXIT_BY_SIGNAL, signalled
 from strew.cli.flags import ConfigFlags, RateFlags, ServeFlags, StoreFlags, configuration
 from strew.cli.fleetkey import is_loopback, serving_key
-from strew.cli.joining import join_command, push_command, token_command
+from strew.cli.joining import STRICT, join_command, push_command, token_command
 from strew.cli.leaving import hand_over
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
@@ -105,6 +105,8 @@ def _tell(
     out.line(f"    {publish}")
     out.line("  to let a machine in without showing it that key, here:")
     out.line(f"    {token_command(settings, address)}")
+    if settings.profile == "strict":
+        out.note(STRICT)
     out.line()
     if is_loopback(address):
         out.note("only this machine can join; --listen 0.0.0.0:7300 lets others")
