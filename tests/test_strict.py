@@ -45,6 +45,7 @@ class Strict(Fleet):
 
     def __enter__(self) -> Self:
         super().__enter__()
+        self.env["STREW_TRUST"] = self.serve.event("listening")["publisher"]
         self.env["STREW_TOKEN"] = self.result("token", "new", "--role", "publish")["token"]
         return self
 
