@@ -134,7 +134,7 @@ class Fleet:
         self._processes = processes
         self._folder = folder
         self._certificates = Certificates(folder / "tls") if strict else None
-        self._token = ""
+        self._publishing: dict[str, str] = {}
         self.serve = self._strew(
             "serve", "--listen", "127.0.0.1:0", "--data", str(folder / "serve"), name="serve"
         )
@@ -146,12 +146,13 @@ class Fleet:
                 *("--data", str(folder / "serve")),
                 name="token",
             )
-            self._token = made.wait_for("result")["token"]
+            token = made.wait_for("result")["token"]
+            self._publishing = {"STREW_TOKEN": token, "STREW_TRUST": said["publisher"]}
         self.push_peak_bytes = 0
         self._nodes_made = 0
 
     def _strew(self, *arguments: str, name: str) -> Process:
-        environment = {"STREW_FLEET_KEY": KEY.text, "STREW_TOKEN": self._token}
+        environment = {"STREW_FLEET_KEY": KEY.text} | self._publishing
         if self._certificates is not None:
             environment |= self._certificates.environment(name)
         return self._processes.python("-m", "strew", *arguments, "--json", **environment)
@@ -195,7 +196,9 @@ class Fleet:
         async def ask() -> tuple[float, Publication]:
             async with aiohttp.ClientSession(headers=HOST_HEADER) as session:
                 tls = self._certificates and self._certificates.client()
-                client = NodeClient(session, self.address, KEY, self._token, tls=tls)
+                client = NodeClient(
+                    session, self.address, KEY, self._publishing.get("STREW_TOKEN", ""), tls=tls
+                )
                 await client.artifact(artifact)  # the connection is open then
                 asked_s = time.time()
                 return asked_s, await client.publish(parse_name(reference), artifact)
