@@ -230,13 +230,14 @@ async def test_half_read_answers_end_in_bounded_memory(monkeypatch: pytest.Monke
 
 
 async def test_a_slow_reader_is_served_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "UNREAD_WITHIN_S", 0.1)
+    """For longer than an answer that nobody reads would be kept."""
+    monkeypatch.setattr(web, "UNREAD_WITHIN_S", 0.5)
     async with served() as on:
         reader, writer = await on.connect()
         writer.write(b"GET /large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         got = 0
         while piece := await reader.read(256 << 10):
             got += len(piece)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.04)
         assert got > len(ANSWER)
         writer.close()
