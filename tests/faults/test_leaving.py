@@ -56,6 +56,7 @@ def test_what_only_a_node_has_outlives_it(races: Races) -> None:
     assert took_s < LEAVES_WITHIN_S
 
 
+@pytest.mark.long
 def test_an_origin_that_is_told_to_end_gives_the_rest_away_first(races: Races) -> None:
     fleet = races.fleet
     manifest = races.stage()
