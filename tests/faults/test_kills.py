@@ -236,8 +236,8 @@ def tell(measured: Measured, what: str, outcome: Outcome, points: int) -> None:
     measured(
         what,
         f"all recover by themselves, at most {REFETCHED_MAX} chunks again",
-        f"{points - len(outcome.wrong)} of {points} recovered, within {max(outcome.recovered_s):.1f}"
-        f" s, at most {max(outcome.refetched)} chunks fetched again "
+        f"{points - len(outcome.wrong)} of {points} recovered, within "
+        f"{max(outcome.recovered_s):.1f} s, at most {max(outcome.refetched)} chunks fetched again "
         f"({max(outcome.sent_again_bytes) / 1024:.0f} KiB sent again)",
     )
 

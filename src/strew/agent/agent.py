@@ -188,7 +188,7 @@ class Agent:
         )
         for stored in self.store.artifacts():
             if stored.state == "complete":
-                self.fetches.seed(self.store.manifest(stored.artifact), origin=stored.pinned)
+                self.fetches.take_up(stored)
         self.carry_out(self.node.join_fleet(self._loop.time()))
         if self.memory is not None:
             self.memory.recall()

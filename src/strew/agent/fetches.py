@@ -17,7 +17,7 @@ from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
 from strew.errors import DiskError, IntegrityError, NotFoundError, StrewError, UsageError
 from strew.messages import Closed, Opened, StateChanged, swarm_key_of
-from strew.store.store import ChunkStore
+from strew.store.store import ChunkStore, StoredArtifact
 
 if TYPE_CHECKING:
     from strew.agent.agent import Agent
@@ -47,6 +47,21 @@ class Fetches:
     def seed(self, manifest: Manifest, *, origin: bool) -> None:
         """Take part in the swarm of an artifact that is complete here."""
         self._open(manifest, Bitfield.full(manifest.chunk_count), origin=origin)
+
+    def take_up(self, stored: StoredArtifact) -> None:
+        """Go on with what an earlier process had: seed it, or fetch again what of it was lost."""
+        try:
+            manifest = self._store.manifest(stored.artifact)
+            intact = self._store.bitfield(stored.artifact).complete
+        except StrewError as error:
+            # the index says it is complete, but a disk lost its manifest: it is found again at its
+            # place, and hashed, when it is asked for
+            _log.warning("cannot be served", artifact=stored.artifact, reason=str(error))
+            return
+        if intact:
+            self.seed(manifest, origin=stored.pinned)
+        else:
+            self.mend(manifest)
 
     def _open(self, manifest: Manifest, have: Bitfield, *, origin: bool = False) -> None:
         self._agent.manifests[swarm_key_of(manifest.id)] = manifest

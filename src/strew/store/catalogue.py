@@ -129,10 +129,14 @@ class Catalogue:
         self._save(copy, pinned=False)
 
     def record_complete(self, copy: LocalCopy, *, pinned: bool) -> None:
-        """Remember a complete copy, in place of what was known of it and of its place."""
+        """Remember a complete copy, in place of what was known of it and of its place.
+
+        Another version that an earlier process began to fetch there goes, too: it was overtaken.
+        """
         for row in self.index.rooted_at(copy.root):
             if row.artifact != copy.artifact and row.state == "complete":
                 self.forget(row, keep_files=True)
+        self.drop_overtaken(copy.root, copy.artifact)
         with self._lock:
             replaced = self.copies.get(copy.artifact)
             self.copies[copy.artifact] = copy
@@ -140,6 +144,20 @@ class Catalogue:
             replaced.close()
         self._save(copy, pinned=pinned)
         self.index.add_chunks(copy.manifest)
+
+    def drop_overtaken(self, root: str, artifact: ArtifactId) -> bool:
+        """Delete what an earlier process left of fetches of other artifacts to that place; whether
+        there was any."""
+        overtaken = [
+            row
+            for row in self.index.rooted_at(root)
+            if row.artifact != artifact
+            and row.state == "partial"
+            and row.artifact not in self.copies
+        ]
+        for row in overtaken:
+            self.forget(row)
+        return bool(overtaken)
 
     def forget(self, row: Row, *, keep_files: bool = False) -> None:
         """Out of memory, index and shelf; deletes held bytes and `.part`s unless told not to."""

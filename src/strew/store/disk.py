@@ -288,7 +288,12 @@ class DiskStore:
                 os.makedirs(os.path.dirname(root), mode=0o700, exist_ok=True)
             except OSError as error:
                 raise disk_error(error, "use store folder", root) from None
-        copy = self._catalogue.make_partial(manifest, root, kind)
+        try:
+            copy = self._catalogue.make_partial(manifest, root, kind)
+        except DiskError:  # no room, perhaps: then what nobody will end is in the way
+            if not self._catalogue.drop_overtaken(root, manifest.id):
+                raise
+            copy = self._catalogue.make_partial(manifest, root, kind)
         copy.former = former
         self._catalogue.record_partial(copy)
         return copy

@@ -58,7 +58,10 @@ class ManifestShelf:
         temporary = path.with_suffix(".new")
         try:
             if not _has_content(path, manifest.raw):
-                temporary.write_bytes(manifest.raw)
+                with temporary.open("wb") as file:
+                    file.write(manifest.raw)
+                    file.flush()
+                    os.fsync(file.fileno())  # before what it vouches for can be complete
                 os.replace(temporary, path)
         except OSError as error:
             raise disk_error(error, "write", path) from None
@@ -93,7 +96,7 @@ class ManifestShelf:
 
 
 def _has_content(path: Path, content: bytes) -> bool:
-    """After a power loss a file may be there and empty."""
+    """Whether it is there, every byte of it."""
     try:
         return path.read_bytes() == content
     except FileNotFoundError:
