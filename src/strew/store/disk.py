@@ -135,7 +135,9 @@ class DiskStore:
         with self._turn(artifact):
             catalogue = self._catalogue
             copy = catalogue.require(artifact)
-            if copy.phase == "complete" and copy.pending_root is None:
+            row = catalogue.index.get(artifact)
+            installed = copy.phase == "complete" and copy.pending_root is None
+            if installed and row is not None and (row.state, row.root) == ("complete", copy.root):
                 return Path(copy.root)
             copy.settle()
             if not copy.have.complete:
@@ -145,11 +147,11 @@ class DiskStore:
                     hint="fetch them first",
                 )
             in_place = copy.phase == "repairing"
-            if copy.phase == "complete":
-                copy = self._copy_to_pending(copy)
-            else:
+            if copy.phase != "complete":
                 install(copy)
-            row = catalogue.index.get(artifact)
+            elif not installed:
+                copy = self._copy_to_pending(copy)
+            # else the index could not be told when it was put in place
             catalogue.record_complete(copy, pinned=row is not None and row.pinned)
             if not in_place:  # a `.part` is another's then: `strew verify --repair` beside a node
                 parts.remove_part(copy.root, artifact)
