@@ -1,5 +1,6 @@
 """Which copies a DiskStore has: the index on disk, and those of them that are open in memory."""
 
+import os
 import threading
 import time
 from array import array
@@ -29,7 +30,17 @@ class Catalogue:
         self.index = Index(folder / STATE_FILE)
         self.pool = FilePool()
         self.shelf = ManifestShelf(folder / "manifests")
+        self._settle_roots()
         self.tidy()
+
+    def _settle_roots(self) -> None:
+        """Follow links that the operator made since: a folder that was moved and left a link
+        behind. While a process runs, no link on the way to its files is followed."""
+        for row in self.index.all():
+            parent, name = os.path.split(row.root)
+            root = os.path.join(os.path.realpath(parent), name)
+            if root != row.root:
+                self.index.set_root(row.artifact, root)
 
     def make(
         self,

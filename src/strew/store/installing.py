@@ -3,7 +3,7 @@
 import os
 
 from strew.errors import DiskError, UsageError
-from strew.store import parts
+from strew.store import parts, shape
 from strew.store.copy import LocalCopy
 from strew.store.posix import disk_error
 
@@ -19,9 +19,9 @@ def install(copy: LocalCopy) -> None:
     partial = copy.phase == "partial"
     doing = "write"
     try:
-        parts.dress(placement, manifest)
+        shape.dress(placement, manifest)
         doing = "flush"
-        parts.flush(placement, manifest)
+        shape.flush(placement, manifest)
         doing = "put in place"
         # Descriptors open for writing would keep a program from being run ("text file busy").
         placement.close_files()

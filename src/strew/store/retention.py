@@ -6,8 +6,9 @@ from pathlib import Path
 
 from strew.content.digest import ArtifactId
 from strew.store import parts
+from strew.store.folders import kind_at, remove
 from strew.store.index import Index, Row
-from strew.store.posix import disk_error, kind_at, remove
+from strew.store.posix import disk_error
 from strew.store.shelf import ManifestShelf
 
 
