@@ -6,8 +6,7 @@ calls on these paths alone.
 
 import re
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -71,12 +70,3 @@ def generic(path: str) -> str:
     """The name of a file, without what differs between two runs: process and artifact ids."""
     name = path.rpartition("/")[2]
     return re.sub(r"[0-9a-f]{12,64}", "ID", re.sub(r"\.\d+$", ".PID", name))
-
-
-def most_by_one_thread(made: Iterable[tuple[str, Call]]) -> Counter[str]:
-    """How often each kind of call was made, by the thread that made it most often."""
-    by_thread = Counter((thread, name) for thread, (name, _) in made)
-    most = Counter[str]()
-    for (_, name), count in by_thread.items():
-        most[name] = max(most[name], count)
-    return most

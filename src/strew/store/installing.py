@@ -1,5 +1,6 @@
 """Making a complete download appear: dress, flush, swap, sign."""
 
+import contextlib
 import os
 
 from strew.errors import DiskError, UsageError
@@ -55,8 +56,11 @@ def materialise(source: LocalCopy, twin: LocalCopy) -> None:
 
 
 def _distrust(copy: LocalCopy) -> None:
-    """Drop what is cached of the files and hash everything from the disk."""
+    """Drop what is cached of the files and hash everything from the disk; what is lost can be
+    written again."""
     manifest, placement = copy.manifest, copy.placement
+    with contextlib.suppress(OSError):  # writing tells, if it cannot be
+        shape.undress(placement, manifest)
     for index, entry in enumerate(manifest.entries):
         if entry.kind != "file":
             continue

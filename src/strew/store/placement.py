@@ -12,8 +12,8 @@ from array import array
 from collections.abc import Callable
 
 from strew.content.manifest import Manifest
-from strew.store.pool import FilePool, OpenFile
 from strew.store.folders import OPEN_FOLDER, OPEN_SAFELY, folder_of, open_below
+from strew.store.pool import FilePool, OpenFile
 
 _owners = itertools.count()
 

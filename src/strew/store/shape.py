@@ -1,4 +1,4 @@
-"""The files, folders, modes and links of an artifact: made for its chunks, given at its end, checked.
+"""Files, folders, modes and links of an artifact: made for its chunks, given at its end, checked.
 
 Modes are those that were published, whatever the umask: setuid, setgid and sticky bits no manifest
 can carry. Files belong to who runs strew, and to the group that the folder they are put into gives:
@@ -165,18 +165,13 @@ def discrepancies(placement: Placement, manifest: Manifest) -> list[str]:
 def _difference(placement: Placement, entry: Entry) -> str:
     try:
         status = placement.stat(entry.path)
+        target = _link_at(placement, entry.path) if stat.S_ISLNK(status.st_mode) else ""
     except OSError:
         return "missing"
     expected = {"file": stat.S_ISREG, "dir": stat.S_ISDIR, "link": stat.S_ISLNK}[entry.kind]
     if not expected(status.st_mode):
         return f"not a {entry.kind}"
     if entry.kind == "link":
-        parent, _, name = entry.path.rpartition("/")
-        fd = placement.open_folder(parent)
-        try:
-            target = os.readlink(name, dir_fd=fd)
-        finally:
-            os.close(fd)
         return "" if target == entry.target else f"points to {target!r}, not {entry.target!r}"
     mode = _mode_given(status)
     if mode != entry.mode:
@@ -184,6 +179,17 @@ def _difference(placement: Placement, entry: Entry) -> str:
     if entry.kind == "file" and status.st_size != entry.size_bytes:
         return f"{status.st_size} bytes, should be {entry.size_bytes}"
     return ""
+
+
+def _link_at(placement: Placement, path: str) -> str:
+    if not placement.is_tree:
+        return ""
+    parent, _, name = path.rpartition("/")
+    folder_fd = placement.open_folder(parent)
+    try:
+        return os.readlink(name, dir_fd=folder_fd)
+    finally:
+        os.close(folder_fd)
 
 
 def _mode_given(status: os.stat_result) -> int:
