@@ -375,7 +375,7 @@ class Agent:
                 _log.warning("stored chunk is damaged", artifact=manifest.id, index=action.index)
                 self.metrics.verify_failures.inc()
                 self.tell(ChunkRotten(action.swarm, action.index))
-                self.fetches.mend(manifest)
+                self.fetches.doubt(manifest)
 
         self.storing.submit(partial(self.store.recheck, manifest.id, action.index), done)
 
