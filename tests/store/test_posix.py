@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from strew.store.posix import disk_error, preallocate
+from strew.store.posix import disk_error, preallocate, write_whole
 
 
 def test_preallocated_is_reserved(tmp_path: Path) -> None:
@@ -12,6 +12,17 @@ def test_preallocated_is_reserved(tmp_path: Path) -> None:
     preallocate(fd, 1 << 20)
     assert os.fstat(fd).st_size == 1 << 20
     os.close(fd)
+
+
+def test_a_file_is_replaced_whole_whatever_was_left_half_done(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("old")
+    (tmp_path / "victim").write_text("x")
+    (tmp_path / "key.new").symlink_to("victim")
+    write_whole(tmp_path / "key", b"new", mode=0o600)
+    assert (tmp_path / "key").read_text() == "new"
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "victim").read_text() == "x"
+    assert sorted(os.listdir(tmp_path)) == ["key", "victim"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+from pathlib import Path
 
 from strew.errors import DiskError
 
@@ -47,6 +48,24 @@ def free_bytes_at(path: str) -> int:
     """What an ordinary user may still write on the file system of `path`."""
     numbers = os.statvfs(path)
     return numbers.f_bavail * numbers.f_frsize
+
+
+def write_whole(path: Path, content: bytes, *, mode: int = 0o666) -> None:
+    """Replace a file's content: it is the new or the old one at any instant, also after a power
+    loss. For one writer at a time; what an earlier one left half done goes. OSErrors pass."""
+    partial = path.with_name(f"{path.name}.new")
+    partial.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with open(os.open(partial, flags, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    folder_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder_fd)
+    finally:
+        os.close(folder_fd)
 
 
 def call(number_returned: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
 from strew.errors import IntegrityError, NotFoundError
-from strew.store.posix import disk_error
+from strew.store.posix import disk_error, write_whole
 
 _KEPT_BYTES_MAX = 2 * 1024 * 1024
 """Manifests kept although nobody uses them: a handful of usual ones (200 KB each). Two hundred
@@ -53,16 +53,11 @@ class ManifestShelf:
         return manifest
 
     def add(self, manifest: Manifest) -> None:
-        """Write a manifest unless it is there already (whole or not at all: temporary, rename)."""
+        """Write a manifest unless it is there already (whole or not at all)."""
         path = self._path(manifest.id)
-        temporary = path.with_suffix(".new")
         try:
             if not _has_content(path, manifest.raw):
-                with temporary.open("wb") as file:
-                    file.write(manifest.raw)
-                    file.flush()
-                    os.fsync(file.fileno())  # before what it vouches for can be complete
-                os.replace(temporary, path)
+                write_whole(path, manifest.raw)  # before what it vouches for can be complete
         except OSError as error:
             raise disk_error(error, "write", path) from None
         self._keep(manifest)
