@@ -3,10 +3,11 @@ fast as the machine can, while it is fetched to, repaired and removed: nothing e
 """
 
 import contextlib
-import ctypes
-import os
+import mmap
 import random
-import threading
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,27 +26,31 @@ ROUNDS = 12
 ROUNDS_MAX = 300
 """Where the attacker comes to nothing at first, because the machine is busy."""
 
-_AT_FDCWD = -100
-_EXCHANGE = 2
+SWAPPER = """
+import ctypes, mmap, os, sys
+left, right, counted = map(os.fsencode, sys.argv[1:])
+renameat2 = ctypes.CDLL(None).renameat2
+with open(counted, "r+b") as file:
+    count = mmap.mmap(file.fileno(), 16)
+print(flush=True)
+while not count[8]:
+    if renameat2(-100, left, -100, right, 2) == 0:
+        count[:8] = (int.from_bytes(count[:8], "little") + 1).to_bytes(8, "little")
+"""
+"""It exchanges two names (RENAME_EXCHANGE) until told to stop, and counts how often it did."""
 
 
 class Attacker:
-    """Swaps a path and a link again and again, in a thread of its own. A context."""
+    """Swaps a path and a link again and again, in a process of its own. A context."""
 
     def __init__(self, path: Path, link_to: Path) -> None:
         self._path = path
         self._link = path.with_name("attacker")
         self._link.symlink_to(link_to)
-        self._enough = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.swaps = 0
 
-    def _run(self) -> None:
-        renameat2 = ctypes.CDLL(None).renameat2
-        left, right = os.fsencode(self._path), os.fsencode(self._link)
-        while not self._enough.is_set():
-            if renameat2(_AT_FDCWD, left, _AT_FDCWD, right, _EXCHANGE) == 0:
-                self.swaps += 1
+    @property
+    def swaps(self) -> int:
+        return int.from_bytes(self._count[:8], "little")
 
     def rounds(self) -> Iterator[int]:
         """Attack for so long; further if it came to nothing so far."""
@@ -55,12 +60,19 @@ class Attacker:
             yield number
 
     def __enter__(self) -> "Attacker":
-        self._thread.start()
+        with tempfile.NamedTemporaryFile() as file:
+            file.truncate(16)
+            self._count = mmap.mmap(file.fileno(), 16)
+            words = [str(self._path), str(self._link), file.name]
+            program = [sys.executable, "-SEc", SWAPPER, *words]
+            self._process = subprocess.Popen(program, stdout=subprocess.PIPE)
+            assert self._process.stdout is not None
+            self._process.stdout.readline()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._enough.set()
-        self._thread.join()
+        self._count[8] = 1
+        self._process.communicate()
         for path in (self._path, self._link):
             if path.is_symlink():
                 path.unlink()
