@@ -16,7 +16,7 @@ from tests.members import make_file
 from tests.promises import Measured
 from tests.trees import same_bytes
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 LIBRARIES = [
     Path(f"/usr/lib/{machine}-linux-gnu/faketime/libfaketimeMT.so.1")
@@ -74,6 +74,7 @@ def fleet(tmp_path: Path, serving: Clock) -> Iterator[Fleet]:
         yield fleet
 
 
+@pytest.mark.long
 def test_clocks_that_jump_by_two_days_stop_nothing(
     fleet: Fleet, serving: Clock, tmp_path: Path, measured: Measured
 ) -> None:

@@ -20,7 +20,9 @@ from tests.promises import Measured
 from tests.store.makers import write_tree
 from tests.trees import differences, same_bytes
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+
+LONG = pytest.mark.long
 
 WITHIN_S = 30.0
 
@@ -104,6 +106,7 @@ def test_a_full_disk_is_told_of_with_what_is_needed(
     )
 
 
+@LONG
 def test_a_disk_that_becomes_read_only_is_waited_for(
     fleet: Fleet, file: Path, tmp_path: Path, measured: Measured
 ) -> None:
@@ -128,10 +131,16 @@ def test_a_disk_that_becomes_read_only_is_waited_for(
     ("fails", "error", "says"),
     [
         pytest.param("pwrite64", "EIO", "Input/output error", id="EIO while chunks are written"),
-        pytest.param("pwrite64", "ENOSPC", "no space", id="ENOSPC while chunks are written"),
-        pytest.param("pwrite64", "EROFS", "Read-only", id="EROFS while chunks are written"),
-        pytest.param("fsync", "EIO", "Input/output error", id="EIO when it is flushed"),
-        pytest.param("rename", "EIO", "Input/output error", id="EIO when it is put in place"),
+        pytest.param(
+            "pwrite64", "ENOSPC", "no space", id="ENOSPC while chunks are written", marks=LONG
+        ),
+        pytest.param(
+            "pwrite64", "EROFS", "Read-only", id="EROFS while chunks are written", marks=LONG
+        ),
+        pytest.param("fsync", "EIO", "Input/output error", id="EIO when it is flushed", marks=LONG),
+        pytest.param(
+            "rename", "EIO", "Input/output error", id="EIO when it is put in place", marks=LONG
+        ),
     ],
 )
 def test_a_disk_that_fails_for_a_while_is_waited_for(
@@ -158,6 +167,7 @@ def test_a_disk_that_fails_for_a_while_is_waited_for(
     )
 
 
+@LONG
 @pytest.mark.parametrize(
     ("calls", "when", "file_name"),
     [("pwrite64", "20..22", "index.sqlite-wal"), ("rename", "3+", "names.json")],
@@ -188,6 +198,7 @@ def test_a_disk_that_fails_for_the_state_alone_costs_no_fetch(
     assert again.stop() == 0
 
 
+@LONG
 def test_a_process_with_few_descriptors_gets_there(
     fleet: Fleet, tmp_path: Path, measured: Measured
 ) -> None:

@@ -26,7 +26,7 @@ VERSION_BYTES = 4_000_000
 RATE = "3M"
 """A version takes more than a second, so that cuts fall into the middle of some."""
 
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 
 
 class Cut:
@@ -126,7 +126,7 @@ def test_a_disk_whose_power_failed_is_recovered(tmp_path: Path, measured: Measur
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", ["file", "tree"])
 def test_disks_whose_power_failed_at_many_instants_are_recovered(
     tmp_path: Path, kind: str, measured: Measured

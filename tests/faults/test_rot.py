@@ -15,7 +15,9 @@ from tests.members import make_file
 from tests.promises import Measured
 from tests.trees import same_bytes
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+
+LONG = pytest.mark.long
 
 SIZE_BYTES = 12_000_000
 RATE = "12M"
@@ -63,7 +65,9 @@ def refused(machine: Machine) -> float:
     return machine.api.metric("strew_chunk_verify_failures_total")
 
 
-@pytest.mark.parametrize("how", ["bits", "swapped", "cut off"])
+@pytest.mark.parametrize(
+    "how", ["bits", pytest.param("swapped", marks=LONG), pytest.param("cut off", marks=LONG)]
+)
 def test_a_node_whose_disk_rots_gives_nobody_a_wrong_byte_and_is_mended(
     fleet: Fleet, tmp_path: Path, measured: Measured, how: str
 ) -> None:
@@ -96,6 +100,7 @@ def test_a_node_whose_disk_rots_gives_nobody_a_wrong_byte_and_is_mended(
     )
 
 
+@LONG
 def test_an_origin_whose_disk_rots_says_so_and_the_fleet_lacks_only_that(
     fleet: Fleet, tmp_path: Path, measured: Measured
 ) -> None:

@@ -14,7 +14,9 @@ from tests.machines import Fleet, Machine, remove
 from tests.members import make_file
 from tests.trees import same_bytes
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+
+LONG = pytest.mark.long
 
 WITHIN_S = 30.0
 
@@ -75,7 +77,9 @@ def test_a_second_agent_on_a_folder_is_refused(place: Place) -> None:
     place.fetches_nothing(first)
 
 
-@pytest.mark.parametrize("spoil", ["cut off", "newer", "garbage"])
+@pytest.mark.parametrize(
+    "spoil", ["cut off", pytest.param("newer", marks=LONG), pytest.param("garbage", marks=LONG)]
+)
 def test_an_index_that_cannot_be_used_is_refused_and_not_missed(place: Place, spoil: str) -> None:
     machine = place.node(f"index {spoil}".replace(" ", "-"))
     assert machine.running.stop() == 0
@@ -93,8 +97,14 @@ def test_an_index_that_cannot_be_used_is_refused_and_not_missed(place: Place, sp
     place.fetches_nothing(machine)
 
 
-@pytest.mark.parametrize("kept", ["manifest", "names.json", "node.id", "index.sqlite-wal"])
-@pytest.mark.parametrize("how", ["empty", "garbage"])
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "manifest",
+        *(pytest.param(k, marks=LONG) for k in ("names.json", "node.id", "index.sqlite-wal")),
+    ],
+)
+@pytest.mark.parametrize("how", ["empty", pytest.param("garbage", marks=LONG)])
 def test_other_files_of_the_state_may_be_lost(place: Place, kept: str, how: str) -> None:
     """As a power loss leaves what was not flushed."""
     machine = place.node(f"{kept}-{how}")
@@ -108,7 +118,14 @@ def test_other_files_of_the_state_may_be_lost(place: Place, kept: str, how: str)
     place.fetches_nothing(machine)
 
 
-@pytest.mark.parametrize("what", ["link", "folder", "claims that are a link"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "link",
+        pytest.param("folder", marks=LONG),
+        pytest.param("claims that are a link", marks=LONG),
+    ],
+)
 def test_a_stranger_in_the_place_of_the_part_is_told_of_and_left_alone(
     place: Place, what: str
 ) -> None:
