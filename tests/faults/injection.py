@@ -19,7 +19,8 @@ CHANGES = (
 """Every call by which a node changes what is on a disk."""
 
 _CALL = re.compile(r"^(\d+) +(\w+)\((.*)")
-_AT = re.compile(r"(?:<([^<>]*)>|\"([^\"]*)\")")
+_NAME = re.compile(r"\"([^\"]+)\"")
+_DESCRIPTOR = re.compile(r"<([^<>]*)>")
 _NO_FILE = ("socket:", "pipe:", "anon_inode:", "/dev/", "TCP", "UDP", "UNIX")
 
 Call = tuple[str, str]
@@ -59,9 +60,9 @@ def calls_in(log: str) -> list[tuple[str, Call]]:
         if match is None:
             continue
         thread, name, rest = match.groups()
-        at = _AT.search(rest)
-        path = (at.group(1) or at.group(2) or "") if at else ""
-        if not path.startswith(_NO_FILE) and path:
+        at = _NAME.search(rest) or _DESCRIPTOR.search(rest)
+        path = at.group(1) if at else ""
+        if path and not path.startswith(_NO_FILE):
             found.append((thread, (name, generic(path))))
     return found
 

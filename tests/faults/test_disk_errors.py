@@ -139,7 +139,7 @@ def test_a_disk_that_becomes_read_only_is_waited_for(
         ),
         pytest.param("fsync", "EIO", "Input/output error", id="EIO when it is flushed", marks=LONG),
         pytest.param(
-            "rename", "EIO", "Input/output error", id="EIO when it is put in place", marks=LONG
+            "renameat", "EIO", "Input/output error", id="EIO when it is put in place", marks=LONG
         ),
     ],
 )
@@ -148,11 +148,12 @@ def test_a_disk_that_fails_for_a_while_is_waited_for(
 ) -> None:
     fleet.node("other", "--rate-up", RATE)  # so that a swarm goes on meanwhile
     manifest = fleet.push(file, "app:1")
-    part = Path(part_path(str(tmp_path / "one/file"), manifest.id))
+    into = tmp_path / "one"
+    at = into if fails == "renameat" else Path(part_path(str(into / "file"), manifest.id))
     when = WRITES_THAT_FAIL if fails == "pwrite64" else "1"
     log = tmp_path / "strace.log"
     wrapped = strace(
-        log, f"trace={fails}", f"inject={fails}:error={error}:when={when}", paths=[part], quick=True
+        log, f"trace={fails}", f"inject={fails}:error={error}:when={when}", paths=[at], quick=True
     )
     machine = fleet.node("one", wrapped=wrapped)
     paused(machine, manifest, says)
@@ -170,7 +171,7 @@ def test_a_disk_that_fails_for_a_while_is_waited_for(
 @LONG
 @pytest.mark.parametrize(
     ("calls", "when", "file_name"),
-    [("pwrite64", "20..22", "index.sqlite-wal"), ("rename", "3+", "names.json")],
+    [("pwrite64", "20..22", "index.sqlite-wal"), ("rename", "1+", "names.json.new")],
     ids=["the index", "names"],
 )
 def test_a_disk_that_fails_for_the_state_alone_costs_no_fetch(
@@ -179,8 +180,8 @@ def test_a_disk_that_fails_for_the_state_alone_costs_no_fetch(
     manifest = fleet.push(file, "app:1")
     log = tmp_path / "strace.log"
     expressions = (f"trace={calls}", f"inject={calls}:error=EIO:when={when}")
-    narrow = [tmp_path / "one.data" / file_name] if calls == "pwrite64" else []
-    machine = fleet.node("one", wrapped=strace(log, *expressions, paths=narrow, quick=True))
+    at = tmp_path / "one.data" / file_name
+    machine = fleet.node("one", wrapped=strace(log, *expressions, paths=[at], quick=True))
     ends_well(machine, manifest, file)
 
     def failed() -> bool:

@@ -233,6 +233,7 @@ def kill_at_all(folder: Path, kind: str, choose: int | None) -> tuple[Outcome, s
         def kill_at_some(victims: Victims, number: int) -> None:
             for point in points[number::FLEETS]:
                 victims.kill_at(point, outcome)
+                print(point, *outcome.wrong[-1:], flush=True)
 
         with Fleet(folder / "1") as second, ThreadPoolExecutor(FLEETS) as pool:
             both = (victims, Victims(second, kind))

@@ -136,9 +136,8 @@ class DiskStore:
         with self._turn(artifact):
             catalogue = self._catalogue
             copy = catalogue.require(artifact)
-            row = catalogue.index.get(artifact)
             installed = copy.phase == "complete" and copy.pending_root is None
-            if installed and row is not None and (row.state, row.root) == ("complete", copy.root):
+            if installed and not copy.untold:
                 return Path(copy.root)
             copy.settle()
             if not copy.have.complete:
@@ -147,15 +146,19 @@ class DiskStore:
                     f"{artifact} is not complete: {missing} chunks are missing",
                     hint="fetch them first",
                 )
-            in_place = copy.phase == "repairing"
             if copy.phase != "complete":
+                mended = copy.phase == "repairing"
                 install(copy)
+                copy.untold = "mended" if mended else "fetched"
             elif not installed:
                 copy = self._copy_to_pending(copy)
-            # else the index could not be told when it was put in place
+                copy.untold = "fetched"
+            row = catalogue.index.get(artifact)
             catalogue.record_complete(copy, pinned=row is not None and row.pinned)
-            if not in_place:  # a `.part` is another's then: `strew verify --repair` beside a node
+            if copy.untold == "fetched":
                 parts.remove_part(copy.root, artifact)
+            # else a `.part` is another's: `strew verify --repair` beside a node
+            copy.untold = ""
             return Path(copy.root)
 
     def abandon(self, artifact: ArtifactId) -> None:
