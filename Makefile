@@ -2,7 +2,7 @@
 #   make demo         real processes on loopback, every way of spreading a file in turn
 #   make lab          real processes over shaped links, rivals beside them (Debian, root)
 #   make test         format, lint, strict types, layering, tests: the one test command
-#   make test-faults  only the tests that break real processes, sockets or disks
+#   make test-faults  what breaks real processes, sockets or disks, the long tests too
 #   make fuzz         every reader of bytes from outside under a fuzzer, FUZZ_SECONDS=60 each
 #   make bench        the numbers of docs/BENCHMARKS.md
 #   make compiled     the cores as extension modules in build/compiled, for large simulations
@@ -38,9 +38,12 @@ PIP_INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.tx
 # of the lab need them too.
 LAB_PACKAGES := iproute2 iperf3 curl aria2 nginx-light netcat-openbsd
 LAB_TOOLS := ip iperf3 curl aria2c nginx nc
+# What breaks processes, disks and clocks in the tests of faults.
+FAULT_PACKAGES := strace faketime e2fsprogs mount
+FAULT_TOOLS := strace faketime mkfs.ext4 losetup
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
-.PHONY: help demo lab lab-tools test test-faults fuzz bench compiled fmt clean
+.PHONY: help demo lab lab-tools test test-tools test-faults fuzz bench compiled fmt clean
 
 help:
 	@sed -n '2,10s/^# *//p' Makefile
@@ -72,18 +75,23 @@ $(VENV)/.lab-stamp: $(VENV)/.run-stamp
 demo: $(VENV)/.run-stamp
 	@$(BIN)/strew demo --strategy all $(DEMO_ARGS)
 
+lab-tools: TOOLS := $(LAB_TOOLS)
+lab-tools: PACKAGES := $(LAB_PACKAGES)
+test-tools: TOOLS := $(LAB_TOOLS) $(FAULT_TOOLS)
+test-tools: PACKAGES := $(LAB_PACKAGES) $(FAULT_PACKAGES)
+
 # /usr/sbin is where Debian has ip and nginx, and not on everybody's PATH.
-lab-tools:
+lab-tools test-tools:
 	@set -e; PATH="$$PATH:/usr/sbin:/sbin"; missing=; \
-	for tool in $(LAB_TOOLS); do command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; done; \
+	for tool in $(TOOLS); do command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if ! command -v apt-get >/dev/null 2>&1; then \
-		echo "make: not installed:$$missing; these are Debian's $(LAB_PACKAGES)" >&2; exit 1; \
+		echo "make: not installed:$$missing; these are Debian's $(PACKAGES)" >&2; exit 1; \
 	fi; \
 	echo "installing system packages for$$missing"; \
 	export DEBIAN_FRONTEND=noninteractive; \
 	$(SUDO) apt-get update -qq; \
-	$(SUDO) apt-get install -y -qq --no-install-recommends $(LAB_PACKAGES) >/dev/null
+	$(SUDO) apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null
 
 lab: $(VENV)/.lab-stamp lab-tools
 	@$(SUDO) $(BIN)/strew lab $(LAB_ARGS)
@@ -93,10 +101,11 @@ test: $(VENV)/.dev-stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n $(WORKERS) $(TEST_ARGS)
+	$(BIN)/pytest -q -n $(WORKERS) -m 'not long' $(TEST_ARGS)
 
-test-faults: $(VENV)/.dev-stamp
-	$(BIN)/pytest -q -m faults $(TEST_ARGS)
+# Of each promise it prints what was measured beside it, last of all.
+test-faults: $(VENV)/.dev-stamp test-tools
+	$(BIN)/pytest -q -m 'faults or long' $(TEST_ARGS)
 
 # The fuzzer has ready-made packages for x86_64 only.
 fuzz: $(VENV)/.dev-stamp

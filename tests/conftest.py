@@ -1,13 +1,16 @@
-"""Settings of the whole test run: where nothing may be skipped, and seeded properties."""
+"""Settings of the whole test run: where nothing may be skipped, seeded properties, and what was
+measured of a promise."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.promises import PROPERTY, Measured
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
@@ -26,6 +29,31 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "seeded"))
 # A shell that starts this run in the background has it ignore Ctrl-C, and every process that the
 # tests start and interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Measured:
+    """Note a figure beside its promise; all are listed when the run ends."""
+
+    def note(what: str, promise: str, figure: str) -> None:
+        record_property(PROPERTY, (what, promise, figure))
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List the figures, each beside what is promised."""
+    rows = [
+        value
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        for name, value in getattr(report, "user_properties", [])
+        if name == PROPERTY
+    ]
+    if rows:
+        terminalreporter.section("what was measured of what is promised")
+        for what, promise, figure in rows:
+            terminalreporter.write_line(f"{what}: {figure} (promised: {promise})")
 
 
 def _reason(longrepr: object) -> str:

@@ -3,7 +3,6 @@
 import random
 import secrets
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from strew.content.manifest import Manifest
 from tests.cli.processes import until
+from tests.faults.disks import SmallDisk, fill
 from tests.machines import Fleet, Machine
 from tests.trees import differences, same_bytes
 
@@ -124,41 +124,6 @@ def test_a_stranger_is_refused(fleet: Fleet) -> None:
 DISK_BYTES = 64 << 20
 
 
-class SmallDisk:
-    """A file system of 64 MiB that only one process sees, and that ends with it."""
-
-    def __init__(self, at: Path) -> None:
-        self._at = at
-        at.mkdir()
-        mount = f"mount -t tmpfs -o size={DISK_BYTES} none '{at}'"
-        self.wrapped = [*_unshare(), "sh", "-c", f'{mount} && exec "$@"', "sh"]
-
-    def inside(self, machine: Machine) -> Path:
-        """The disk, as others can reach it."""
-        return Path(f"/proc/{machine.running.process.pid}/root{self._at}")
-
-
-def _unshare() -> list[str]:
-    """Run a program with mounts of its own; skips where that is not allowed."""
-    for command in (["unshare", "--mount"], ["unshare", "--mount", "--user", "--map-root-user"]):
-        try:
-            subprocess.run([*command, "true"], check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            continue
-        return command
-    pytest.skip("no program may have mounts of its own here")
-
-
-def fill(path: Path) -> None:
-    """Write until the disk is full."""
-    with path.open("wb", buffering=0) as file:
-        try:
-            while file.write(bytes(1 << 16)):
-                pass
-        except OSError:
-            return
-
-
 def paused(machine: Machine, manifest: Manifest) -> str:
     """Wait until its transfer waits for room; the reason it gives."""
 
@@ -184,7 +149,7 @@ def test_a_transfer_without_room_waits_for_it(fleet: Fleet, tmp_path: Path, full
     tree.mkdir(parents=True)
     for number in range(100):
         (tree / f"{number}").write_bytes(random.Random(number).randbytes(400_000))
-    disk = SmallDisk(tmp_path / "disk")
+    disk = SmallDisk(tmp_path / "disk", DISK_BYTES)
     machine = fleet.node("one", "--rate", RATE, wrapped=disk.wrapped, into="disk/into")
     filler = disk.inside(machine) / "filler"
     if full == "before":

@@ -12,6 +12,7 @@ from strew.content.manifest import Manifest
 from strew.errors import DiskError
 from strew.store import parts
 from strew.store.disk import DiskStore
+from strew.store.index import Index
 from strew.store.memory import MemoryStore
 from tests.store.makers import (
     KIB,
@@ -55,6 +56,33 @@ def test_a_tree_appears_at_once_as_it_was(
     assert os.listdir(into) == ["tree"]
     assert portrait(into / "tree") == portrait(source)
     assert store.discrepancies(manifest.id) == []
+
+
+def test_an_index_that_could_not_be_told_is_told_again(
+    store: DiskStore,
+    origin: MemoryStore,
+    manifest: Manifest,
+    into: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is in place by then: nothing is fetched again, and nothing is left beside it."""
+    store.begin(manifest, into / "file")
+    copy_chunks(origin, store, manifest)
+    with monkeypatch.context() as failing:
+
+        def fail(index: Index, manifest: Manifest) -> None:
+            raise DiskError("cannot use state file")
+
+        failing.setattr(Index, "add_chunks", fail)
+        with pytest.raises(DiskError, match="state file"):
+            store.finish(manifest.id)
+    assert store.begin(manifest, into / "file").complete
+    assert store.finish(manifest.id) == into / "file"
+    assert os.listdir(into) == ["file"]
+    assert [stored.state for stored in store.artifacts()] == ["complete"]
+    renamed = origin.ingest(into / "file", name="renamed")
+    store.begin(renamed, None)
+    assert store.reuse(renamed.id, lambda index: None) == renamed.size_bytes
 
 
 def test_many_small_files_share_few_descriptors(

@@ -30,7 +30,7 @@ def fatal(real):
             os.kill(os.getpid(), signal.SIGKILL)
         return real(*arguments, **options)
     return call
-from strew.store import parts
+from strew.store import parts, shape
 from strew.store.disk import DiskStore
 from strew.store.memory import MemoryStore
 origin = MemoryStore()
@@ -39,7 +39,7 @@ store = DiskStore(Path(folder))
 for name in "pwrite ftruncate fchmod chmod fsync rename replace mkdir symlink unlink rmdir".split():
     setattr(os, name, fatal(getattr(os, name)))
 parts.exchange = fatal(parts.exchange)
-parts.sync_file_system = fatal(parts.sync_file_system)
+shape.sync_file_system = fatal(shape.sync_file_system)
 store.begin(manifest, Path(target))
 store.reuse(manifest.id, lambda index: None)
 for index in store.bitfield(manifest.id).missing():

@@ -208,7 +208,7 @@ class Agent:
         )
         for stored in self.store.artifacts():
             if stored.state == "complete":
-                self.fetches.seed(self.store.manifest(stored.artifact), origin=stored.pinned)
+                self.fetches.take_up(stored)
         self.carry_out(self.node.join_fleet(self._loop.time()))
         if self.memory is not None:
             self.memory.recall()
@@ -424,7 +424,7 @@ class Agent:
                 _log.warning("stored chunk is damaged", artifact=manifest.id, index=action.index)
                 self.metrics.verify_failures.inc()
                 self.tell(ChunkRotten(action.swarm, action.index))
-                self.fetches.mend(manifest)
+                self.fetches.doubt(manifest)
 
         self.storing.submit(partial(self.store.recheck, manifest.id, action.index), done)
 

@@ -17,8 +17,8 @@ from strew.content.bitfield import Bitfield
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
 from strew.errors import DiskError, IntegrityError, NotFoundError, StrewError, UsageError
-from strew.messages import Closed, Opened, StateChanged, swarm_key_of
-from strew.store.store import ChunkStore
+from strew.messages import ChunkRotten, Closed, Opened, StateChanged, swarm_key_of
+from strew.store.store import ChunkStore, StoredArtifact
 
 if TYPE_CHECKING:
     from strew.agent.agent import Agent
@@ -39,6 +39,7 @@ class Fetches:
         self._agent = agent
         self._store = store
         self._on_transfer = on_transfer
+        self._doubted: set[ArtifactId] = set()
 
     @property
     def active(self) -> int:
@@ -48,6 +49,21 @@ class Fetches:
     def seed(self, manifest: Manifest, *, origin: bool) -> None:
         """Take part in the swarm of an artifact that is complete here."""
         self._open(manifest, Bitfield.full(manifest.chunk_count), origin=origin)
+
+    def take_up(self, stored: StoredArtifact) -> None:
+        """Go on with what an earlier process had: seed it, or fetch again what of it was lost."""
+        try:
+            manifest = self._store.manifest(stored.artifact)
+            intact = self._store.bitfield(stored.artifact).complete
+        except StrewError as error:
+            # the index says it is complete, but a disk lost its manifest: it is found again at its
+            # place, and hashed, when it is asked for
+            _log.warning("cannot be served", artifact=stored.artifact, reason=str(error))
+            return
+        if intact:
+            self.seed(manifest, origin=stored.pinned)
+        else:
+            self.mend(manifest)
 
     def _open(self, manifest: Manifest, have: Bitfield, *, origin: bool = False) -> None:
         self._agent.manifests[swarm_key_of(manifest.id)] = manifest
@@ -234,6 +250,27 @@ class Fetches:
         for part in list(self._agent.node.participations.values()):
             if part.artifact not in known:
                 self.close_artifact(part.artifact)
+
+    def doubt(self, manifest: Manifest) -> None:
+        """A chunk on this disk was found wrong: look at all of the artifact's before others ask
+        for them, give up what else is wrong, and fetch it again."""
+        if manifest.id not in self._doubted:
+            self._doubted.add(manifest.id)
+            self._agent.spawn(self._look_through(manifest))
+
+    async def _look_through(self, manifest: Manifest) -> None:
+        try:
+            missing = await asyncio.to_thread(self._store.verify, manifest.id)
+            part = swarm_key_of(manifest.id)
+            for index in missing:
+                self._agent.tell(ChunkRotten(part, index))
+            if missing:
+                _log.warning("damaged on disk", artifact=manifest.id, chunks=len(missing))
+                self.mend(manifest)
+        except StrewError as error:
+            _log.warning("cannot be checked", artifact=manifest.id, reason=str(error))
+        finally:
+            self._doubted.discard(manifest.id)
 
     def mend(self, manifest: Manifest) -> None:
         """Fetch again, in place, what is missing of an artifact that was complete."""

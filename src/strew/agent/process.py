@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import resource
 import secrets
@@ -23,6 +22,7 @@ from strew.content.reference import Address
 from strew.errors import DiskError, StrewError
 from strew.fleet import FleetKey
 from strew.messages import PeerId
+from strew.store.posix import write_whole
 from strew.store.store import ChunkStore
 from strew.tracker.audit import AuditLog
 from strew.tracker.clock import SteadyClock
@@ -144,9 +144,7 @@ def peer_id_in(folder: Path) -> PeerId:
     text = secrets.token_hex(16)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"{PEER_ID_FILE}.{os.getpid()}"
-        partial.write_text(text + "\n", "ascii")
-        partial.replace(path)
+        write_whole(path, f"{text}\n".encode())
     except OSError as error:
         raise DiskError(
             f"cannot keep the node's id in {folder}: {error.strerror}",

@@ -8,7 +8,6 @@ it starts. What it gave itself is written before the publisher hears that it was
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ import structlog
 from strew.gossip.names import NAMES_MAX
 from strew.gossip.protocol import Named
 from strew.node import Remembered
+from strew.store.posix import write_whole
 
 if TYPE_CHECKING:
     from strew.agent.agent import Agent
@@ -73,13 +73,8 @@ class Memory:
         names = node.gossip.names() if node is not None and node.gossip is not None else []
         if names == self._saved:
             return
-        partial = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         try:
-            with partial.open("wb") as file:
-                file.write(msgspec.json.encode(names))
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self._path)
+            write_whole(self._path, msgspec.json.encode(names))
         except OSError as error:
             _log.warning("names cannot be kept", file=str(self._path), reason=str(error))
         else:

@@ -9,6 +9,7 @@ from strew.agent.settings import Settings
 from strew.content.reference import Address
 from strew.errors import ConfigurationError, DiskError
 from strew.fleet import SECRET_BYTES, FleetKey
+from strew.store.posix import write_whole
 
 KEY_FILE = "fleet.key"
 """In the data folder of `strew serve`."""
@@ -66,15 +67,9 @@ def keep_key(path: Path, key: FleetKey) -> FleetKey:
 
     Returns it. DiskError.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w", encoding="ascii") as file:
-            file.write(key.text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        write_whole(path, f"{key.text}\n".encode(), mode=0o600)
     except OSError as error:
         raise DiskError(
             f"cannot keep the fleet key in {str(path)!r}: {error.strerror}",

@@ -1,5 +1,6 @@
 """Which copies a DiskStore has: the index on disk, and those of them that are open in memory."""
 
+import os
 import threading
 import time
 from array import array
@@ -29,7 +30,17 @@ class Catalogue:
         self.index = Index(folder / STATE_FILE)
         self.pool = FilePool()
         self.shelf = ManifestShelf(folder / "manifests")
+        self._settle_roots()
         self.tidy()
+
+    def _settle_roots(self) -> None:
+        """Follow links that the operator made since: a folder that was moved and left a link
+        behind. While a process runs, no link on the way to its files is followed."""
+        for row in self.index.all():
+            parent, name = os.path.split(row.root)
+            root = os.path.join(os.path.realpath(parent), name)
+            if root != row.root:
+                self.index.set_root(row.artifact, root)
 
     def make(
         self,
@@ -129,10 +140,14 @@ class Catalogue:
         self._save(copy, pinned=False)
 
     def record_complete(self, copy: LocalCopy, *, pinned: bool) -> None:
-        """Remember a complete copy, in place of what was known of it and of its place."""
+        """Remember a complete copy, in place of what was known of it and of its place.
+
+        Another version that an earlier process began to fetch there goes, too: it was overtaken.
+        """
         for row in self.index.rooted_at(copy.root):
             if row.artifact != copy.artifact and row.state == "complete":
                 self.forget(row, keep_files=True)
+        self.drop_overtaken(copy.root, copy.artifact)
         with self._lock:
             replaced = self.copies.get(copy.artifact)
             self.copies[copy.artifact] = copy
@@ -140,6 +155,20 @@ class Catalogue:
             replaced.close()
         self._save(copy, pinned=pinned)
         self.index.add_chunks(copy.manifest)
+
+    def drop_overtaken(self, root: str, artifact: ArtifactId) -> bool:
+        """Delete what an earlier process left of fetches of other artifacts to that place; whether
+        there was any."""
+        overtaken = [
+            row
+            for row in self.index.rooted_at(root)
+            if row.artifact != artifact
+            and row.state == "partial"
+            and row.artifact not in self.copies
+        ]
+        for row in overtaken:
+            self.forget(row)
+        return bool(overtaken)
 
     def forget(self, row: Row, *, keep_files: bool = False) -> None:
         """Out of memory, index and shelf; deletes held bytes and `.part`s unless told not to."""

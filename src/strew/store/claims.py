@@ -8,12 +8,18 @@ Form: 8 bytes inode of the `.part` it speaks of (little-endian), then one byte p
 written. The inode tells a `.part` from the old version that an interrupted swap left there.
 """
 
+import contextlib
+import errno
 import os
+import stat
 import threading
 
-from strew.store.posix import OPEN_SAFELY
+from strew.store.folders import OPEN_SAFELY
 
 _HEADER_BYTES = 8
+_NOT_OURS = (errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.EACCES, errno.ENXIO)
+"""What opening answers when there is nothing, or not a file that we made."""
+
 _ONE = b"\x01"
 _ZERO = b"\x00"
 
@@ -21,46 +27,56 @@ _ZERO = b"\x00"
 class Claims:
     """The open claims file of one download; thread-safe. OSErrors pass to the caller."""
 
-    __slots__ = ("_fd", "_lock", "path")
+    __slots__ = ("_fd", "_lock")
 
-    def __init__(self, path: str, fd: int) -> None:
-        self.path = path
+    def __init__(self, fd: int) -> None:
         self._fd = fd
         # Not for order: so that nobody writes to a descriptor that `close` has given back.
         self._lock = threading.Lock()
 
     @classmethod
-    def create(cls, path: str, part_inode: int, chunk_count: int) -> "Claims":
-        """Start anew, claiming nothing."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | OPEN_SAFELY
-        fd = os.open(path, flags, 0o600)
+    def create(cls, folder_fd: int, name: str, part_inode: int, chunk_count: int) -> "Claims":
+        """Start anew, claiming nothing, in a file of its own: what bore the name goes."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder_fd)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_SAFELY
+        fd = os.open(name, flags, 0o600, dir_fd=folder_fd)
         try:
             os.pwrite(fd, part_inode.to_bytes(_HEADER_BYTES, "little"), 0)
             os.ftruncate(fd, _HEADER_BYTES + chunk_count)
         except OSError:
             os.close(fd)
             raise
-        return cls(path, fd)
+        return cls(fd)
 
     @classmethod
-    def load(cls, path: str, part_inode: int, chunk_count: int) -> "tuple[Claims, bytes] | None":
-        """Open and read what is claimed (a byte a chunk); None if it speaks of something else."""
+    def load(
+        cls, folder_fd: int, name: str, part_inode: int, chunk_count: int
+    ) -> "tuple[Claims, bytes] | None":
+        """Open and read what is claimed (a byte a chunk); None if it speaks of something else, or
+        is no file of our own."""
         try:
-            fd = os.open(path, os.O_RDWR | OPEN_SAFELY)
-        except FileNotFoundError:
+            fd = os.open(name, os.O_RDWR | OPEN_SAFELY, dir_fd=folder_fd)
+        except OSError as error:
+            if error.errno not in _NOT_OURS:
+                raise
             return None
         try:
-            content = os.pread(fd, _HEADER_BYTES + chunk_count + 1, 0)
+            status = os.fstat(fd)
+            content = b""
+            if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+                content = os.pread(fd, _HEADER_BYTES + chunk_count + 1, 0)
         except OSError:
             os.close(fd)
             raise
         if (
             len(content) != _HEADER_BYTES + chunk_count
             or int.from_bytes(content[:_HEADER_BYTES], "little") != part_inode
+            or status.st_uid != os.geteuid()
         ):
             os.close(fd)
             return None
-        return cls(path, fd), content[_HEADER_BYTES:]
+        return cls(fd), content[_HEADER_BYTES:]
 
     def claim(self, index: int) -> None:
         """Note that a chunk's data has been written."""

@@ -71,6 +71,8 @@ class LocalCopy:
         self.lock = threading.Lock()
         self.pending_root: str | None = None
         self.former: LocalCopy | None = None
+        self.untold: Literal["", "fetched", "mended"] = ""
+        """How it came to its place, while the index was not told of that yet."""
         self.unsure = Bitfield(have.size)
         self._writers: dict[int, PlaceWriter | None] = {}
         self._load_manifest = load_manifest

@@ -18,14 +18,15 @@ from strew.content.bitfield import Bitfield
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
 from strew.errors import DiskError, UsageError
-from strew.store import parts, retention
+from strew.store import parts, retention, shape
 from strew.store.catalogue import Catalogue
 from strew.store.copy import LocalCopy
+from strew.store.folders import kind_at
 from strew.store.index import held_path
 from strew.store.ingest import read_manifest, scan
 from strew.store.installing import install, materialise
 from strew.store.placement import Placement
-from strew.store.posix import disk_error, kind_at
+from strew.store.posix import disk_error
 from strew.store.reader import FileReader
 from strew.store.reuse import reuse
 from strew.store.store import ChunkWriter, Kind, ProgressCallback, StoredArtifact
@@ -35,7 +36,7 @@ class DiskStore:
     """See ChunkStore. A second store on the same folder is a DiskError."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
+        self.folder = Path(os.path.realpath(folder))
         self._lock = threading.Lock()
         self._turns: dict[ArtifactId, threading.Lock] = {}
         try:
@@ -135,7 +136,8 @@ class DiskStore:
         with self._turn(artifact):
             catalogue = self._catalogue
             copy = catalogue.require(artifact)
-            if copy.phase == "complete" and copy.pending_root is None:
+            installed = copy.phase == "complete" and copy.pending_root is None
+            if installed and not copy.untold:
                 return Path(copy.root)
             copy.settle()
             if not copy.have.complete:
@@ -144,15 +146,19 @@ class DiskStore:
                     f"{artifact} is not complete: {missing} chunks are missing",
                     hint="fetch them first",
                 )
-            in_place = copy.phase == "repairing"
-            if copy.phase == "complete":
-                copy = self._copy_to_pending(copy)
-            else:
+            if copy.phase != "complete":
+                mended = copy.phase == "repairing"
                 install(copy)
+                copy.untold = "mended" if mended else "fetched"
+            elif not installed:
+                copy = self._copy_to_pending(copy)
+                copy.untold = "fetched"
             row = catalogue.index.get(artifact)
             catalogue.record_complete(copy, pinned=row is not None and row.pinned)
-            if not in_place:  # a `.part` is another's then: `strew verify --repair` beside a node
+            if copy.untold == "fetched":
                 parts.remove_part(copy.root, artifact)
+            # else a `.part` is another's: `strew verify --repair` beside a node
+            copy.untold = ""
             return Path(copy.root)
 
     def abandon(self, artifact: ArtifactId) -> None:
@@ -204,7 +210,7 @@ class DiskStore:
     def discrepancies(self, artifact: ArtifactId) -> list[str]:
         """See ChunkStore.discrepancies."""
         copy = self._catalogue.require(artifact)
-        return parts.discrepancies(copy.placement, copy.manifest)
+        return shape.discrepancies(copy.placement, copy.manifest)
 
     def repair_begin(self, artifact: ArtifactId) -> Bitfield:
         """See ChunkStore.repair_begin."""
@@ -288,7 +294,12 @@ class DiskStore:
                 os.makedirs(os.path.dirname(root), mode=0o700, exist_ok=True)
             except OSError as error:
                 raise disk_error(error, "use store folder", root) from None
-        copy = self._catalogue.make_partial(manifest, root, kind)
+        try:
+            copy = self._catalogue.make_partial(manifest, root, kind)
+        except DiskError:  # no room, perhaps: then what nobody will end is in the way
+            if not self._catalogue.drop_overtaken(root, manifest.id):
+                raise
+            copy = self._catalogue.make_partial(manifest, root, kind)
         copy.former = former
         self._catalogue.record_partial(copy)
         return copy
@@ -304,7 +315,7 @@ class DiskStore:
         """Start from a finished copy: it is here, damaged, to be copied, or only a source."""
         known.doubt_changed_files()
         if target is None or known.root == root:
-            if known.have.complete and not parts.discrepancies(known.placement, manifest):
+            if known.have.complete and not shape.discrepancies(known.placement, manifest):
                 return known
             self._start_repair(known)
             return known
@@ -322,7 +333,7 @@ class DiskStore:
         if kind_at(root) != ("dir" if manifest.is_tree else "file"):
             return None
         placement = Placement(self._catalogue.pool, root, manifest.is_tree)
-        if parts.is_claimed(root, manifest) or not parts.lies_at(placement, manifest):
+        if parts.is_claimed(root, manifest) or not shape.lies_at(placement, manifest):
             placement.close_files()
             return None
         copy = self._catalogue.make(
@@ -339,7 +350,7 @@ class DiskStore:
             return None
         self._catalogue.record_complete(copy, pinned=False)
         parts.remove_part(root, manifest.id)
-        if parts.discrepancies(placement, manifest):
+        if shape.discrepancies(placement, manifest):
             self._start_repair(copy)
         return copy
 
@@ -347,7 +358,7 @@ class DiskStore:
         """Let verified chunks be written into a finished copy."""
         copy.close()
         try:
-            parts.undress(copy.placement, copy.manifest)
+            shape.undress(copy.placement, copy.manifest)
         except OSError as error:
             raise disk_error(error, "repair", copy.root) from None
         copy.hold_manifest(True)

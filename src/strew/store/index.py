@@ -160,6 +160,10 @@ class Index:
         """Protect from eviction, or not."""
         self._run("UPDATE artifacts SET pinned=? WHERE artifact=?", (pinned, artifact))
 
+    def set_root(self, artifact: ArtifactId, root: str) -> None:
+        """Note that it lies elsewhere."""
+        self._run("UPDATE artifacts SET root=? WHERE artifact=?", (os.fsencode(root), artifact))
+
     def delete(self, artifact: ArtifactId) -> None:
         """Forget an artifact and its chunks."""
         with self._lock:

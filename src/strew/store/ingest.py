@@ -21,8 +21,9 @@ from strew.content.manifest import (
     check_publishable,
 )
 from strew.errors import CallerError, InputChangedError, NotFoundError, UsageError
+from strew.store.folders import OPEN_FOLDER, OPEN_SAFELY
 from strew.store.placement import SIGNATURE_WORDS, sign
-from strew.store.posix import OPEN_FOLDER, OPEN_SAFELY, disk_error
+from strew.store.posix import disk_error
 from strew.store.store import ProgressCallback
 
 _PROGRESS_STEP_BYTES = 8 * 1024 * 1024

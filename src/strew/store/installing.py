@@ -1,9 +1,10 @@
 """Making a complete download appear: dress, flush, swap, sign."""
 
+import contextlib
 import os
 
 from strew.errors import DiskError, UsageError
-from strew.store import parts
+from strew.store import parts, shape
 from strew.store.copy import LocalCopy
 from strew.store.posix import disk_error
 
@@ -19,9 +20,9 @@ def install(copy: LocalCopy) -> None:
     partial = copy.phase == "partial"
     doing = "write"
     try:
-        parts.dress(placement, manifest)
+        shape.dress(placement, manifest)
         doing = "flush"
-        parts.flush(placement, manifest)
+        shape.flush(placement, manifest)
         doing = "put in place"
         # Descriptors open for writing would keep a program from being run ("text file busy").
         placement.close_files()
@@ -55,8 +56,11 @@ def materialise(source: LocalCopy, twin: LocalCopy) -> None:
 
 
 def _distrust(copy: LocalCopy) -> None:
-    """Drop what is cached of the files and hash everything from the disk."""
+    """Drop what is cached of the files and hash everything from the disk; what is lost can be
+    written again."""
     manifest, placement = copy.manifest, copy.placement
+    with contextlib.suppress(OSError):  # writing tells, if it cannot be
+        shape.undress(placement, manifest)
     for index, entry in enumerate(manifest.entries):
         if entry.kind != "file":
             continue

@@ -12,8 +12,8 @@ from array import array
 from collections.abc import Callable
 
 from strew.content.manifest import Manifest
+from strew.store.folders import OPEN_FOLDER, OPEN_SAFELY, folder_of, open_below
 from strew.store.pool import FilePool, OpenFile
-from strew.store.posix import OPEN_FOLDER, OPEN_SAFELY
 
 _owners = itertools.count()
 
@@ -29,7 +29,8 @@ _WORD = (1 << 64) - 1  # times before 1970 are negative
 class Placement:
     """Reads and writes ranges of an artifact's content. OSErrors pass to the caller.
 
-    `root` is the absolute path of the file or folder. Open descriptors outlive a `move`.
+    `root` is the absolute path of the file or folder, without links. Open descriptors outlive a
+    `move`.
     """
 
     __slots__ = ("_moving", "_owner", "_pool", "is_tree", "root")
@@ -93,13 +94,18 @@ class Placement:
     def stat(self, path: str) -> os.stat_result:
         """lstat of an entry's path."""
         if not self.is_tree:
-            return os.lstat(self.root)
+            return self.stat_root()
         folder, _, name = path.rpartition("/")
         parent = self._acquire_folder(folder)
         try:
             return os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
         finally:
             self._pool.release(parent)
+
+    def stat_root(self) -> os.stat_result:
+        """lstat of the file or folder itself."""
+        with folder_of(self.root) as (folder_fd, name):
+            return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
 
     def signatures(self, manifest: Manifest) -> "array[int]":
         """What its files look like now, to notice later that somebody wrote to them."""
@@ -111,14 +117,12 @@ class Placement:
 
     def open_folder(self, path: str) -> int:
         """Descriptor of a folder below the root ('' is the root); the caller must close it."""
-        fd = os.open(self.root, OPEN_FOLDER)
-        for component in path.split("/") if path else ():
-            try:
-                below = os.open(component, OPEN_FOLDER, dir_fd=fd)
-            finally:
-                os.close(fd)
-            fd = below
-        return fd
+        with folder_of(self.root) as (folder_fd, name):
+            root_fd = os.open(name, OPEN_FOLDER, dir_fd=folder_fd)
+        try:
+            return open_below(root_fd, path)
+        finally:
+            os.close(root_fd)
 
     def _acquire_folder(self, path: str) -> OpenFile:
         return self._pool.acquire(self._owner, path, lambda: self.open_folder(path))
@@ -126,7 +130,8 @@ class Placement:
     def _open(self, path: str, flags: int) -> int:
         with self._moving:
             if not self.is_tree:
-                return _checked(os.open(self.root, flags))
+                with folder_of(self.root) as (folder_fd, name):
+                    return _checked(os.open(name, flags, dir_fd=folder_fd))
             folder, _, name = path.rpartition("/")
             parent = self._acquire_folder(folder)
             try:

@@ -3,19 +3,11 @@
 import ctypes
 import errno
 import os
-import shutil
-import stat
+from pathlib import Path
 
 from strew.errors import DiskError
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
-
-OPEN_SAFELY = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-"""For every file below a root: never through a link, never waiting on a FIFO put in its place."""
-
-OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+libc = ctypes.CDLL(None, use_errno=True)
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -58,7 +50,26 @@ def free_bytes_at(path: str) -> int:
     return numbers.f_bavail * numbers.f_frsize
 
 
-def _call(number_returned: int) -> None:
+def write_whole(path: Path, content: bytes, *, mode: int = 0o666) -> None:
+    """Replace a file's content: it is the new or the old one at any instant, also after a power
+    loss. For one writer at a time; what an earlier one left half done goes. OSErrors pass."""
+    partial = path.with_name(f"{path.name}.new")
+    partial.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with open(os.open(partial, flags, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    folder_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder_fd)
+    finally:
+        os.close(folder_fd)
+
+
+def call(number_returned: int) -> None:
+    """Raise the OSError that a call of `libc` ended with, if it did."""
     if number_returned != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
@@ -70,7 +81,7 @@ def preallocate(fd: int, size_bytes: int) -> None:
     fallocate(2) itself rather than posix_fallocate(3), whose emulation would write every block.
     """
     try:
-        _call(_libc.fallocate(fd, 0, ctypes.c_int64(0), ctypes.c_int64(size_bytes)))
+        call(libc.fallocate(fd, 0, ctypes.c_int64(0), ctypes.c_int64(size_bytes)))
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
@@ -78,65 +89,10 @@ def preallocate(fd: int, size_bytes: int) -> None:
 
 def sync_file_system(fd: int) -> None:
     """syncfs(2): one barrier for all files of a tree instead of one journal commit each."""
-    _call(_libc.syncfs(fd))
+    call(libc.syncfs(fd))
 
 
 def start_writing(fd: int) -> None:
     """sync_file_range(2) with SYNC_FILE_RANGE_WRITE: start writing out what is dirty, all of it."""
     zero = ctypes.c_int64(0)
-    _call(_libc.sync_file_range(fd, zero, zero, ctypes.c_uint(2)))
-
-
-def sync_folder(path: str) -> None:
-    """Make renames inside a folder durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def exchange(left: str, right: str) -> None:
-    """Swap two names in one atomic step (renameat2, RENAME_EXCHANGE).
-
-    Where the file system cannot, `right` is moved aside first: a reader may then see it missing
-    for an instant, but never half of it.
-    """
-    try:
-        result = _libc.renameat2(
-            _AT_FDCWD, os.fsencode(left), _AT_FDCWD, os.fsencode(right), _RENAME_EXCHANGE
-        )
-        _call(result)
-    except OSError as error:
-        if error.errno not in _UNSUPPORTED:
-            raise
-        aside = left + "~"
-        os.rename(right, aside)
-        os.rename(left, right)
-        os.rename(aside, left)
-
-
-def remove(path: str) -> None:
-    """Delete a file, a link, or a whole folder, read-only ones too; nothing there is fine."""
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISDIR(mode):
-        os.unlink(path)
-        return
-    for folder, _, _ in os.walk(path):
-        if os.lstat(folder).st_mode & 0o700 != 0o700:
-            os.chmod(folder, 0o700)
-    shutil.rmtree(path)
-
-
-def kind_at(path: str) -> str:
-    """'file', 'dir', 'other', or '' when there is nothing; links are not followed."""
-    try:
-        mode = os.lstat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    if stat.S_ISREG(mode):
-        return "file"
-    return "dir" if stat.S_ISDIR(mode) else "other"
+    call(libc.sync_file_range(fd, zero, zero, ctypes.c_uint(2)))

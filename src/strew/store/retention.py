@@ -6,8 +6,9 @@ from pathlib import Path
 
 from strew.content.digest import ArtifactId
 from strew.store import parts
+from strew.store.folders import kind_at, remove
 from strew.store.index import Index, Row
-from strew.store.posix import disk_error, kind_at, remove
+from strew.store.posix import disk_error
 from strew.store.shelf import ManifestShelf
 
 
@@ -39,8 +40,9 @@ def tidy(index: Index, shelf: ManifestShelf, held_folder: Path) -> None:
     for row in rows:
         if row.state == "complete" and _vanished(row):
             index.delete(row.artifact)
-        elif row.state == "complete":
-            # The old version, and spent claims: left by a kill between the swap and their removal.
+        elif row.state == "complete" or _vanished(row):
+            # The old version, and spent claims: left by a kill between the swap and their removal;
+            # after a power loss the index may not know of the swap.
             parts.remove_part(row.root, row.artifact)
     known = {row.artifact.removeprefix("blake3:") for row in index.all()}
     try:

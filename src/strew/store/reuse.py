@@ -13,9 +13,9 @@ from strew.content.digest import ArtifactId, digest_of
 from strew.content.manifest import Manifest
 from strew.errors import CallerError, DiskError, NotFoundError, PeerError
 from strew.store.copy import LocalCopy
+from strew.store.folders import kind_at
 from strew.store.index import Index, prefix_of
 from strew.store.ingest import SourceStream, scan
-from strew.store.posix import kind_at
 
 OnChunk = Callable[[int], None]
 OpenCopy = Callable[[ArtifactId], LocalCopy]

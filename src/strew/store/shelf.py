@@ -9,7 +9,7 @@ from pathlib import Path
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
 from strew.errors import IntegrityError, NotFoundError
-from strew.store.posix import disk_error
+from strew.store.posix import disk_error, write_whole
 
 _KEPT_BYTES_MAX = 2 * 1024 * 1024
 """Manifests kept although nobody uses them: a handful of usual ones (200 KB each). Two hundred
@@ -53,13 +53,11 @@ class ManifestShelf:
         return manifest
 
     def add(self, manifest: Manifest) -> None:
-        """Write a manifest unless it is there already (whole or not at all: temporary, rename)."""
+        """Write a manifest unless it is there already (whole or not at all)."""
         path = self._path(manifest.id)
-        temporary = path.with_suffix(".new")
         try:
             if not _has_content(path, manifest.raw):
-                temporary.write_bytes(manifest.raw)
-                os.replace(temporary, path)
+                write_whole(path, manifest.raw)  # before what it vouches for can be complete
         except OSError as error:
             raise disk_error(error, "write", path) from None
         self._keep(manifest)
@@ -93,7 +91,7 @@ class ManifestShelf:
 
 
 def _has_content(path: Path, content: bytes) -> bool:
-    """After a power loss a file may be there and empty."""
+    """Whether it is there, every byte of it."""
     try:
         return path.read_bytes() == content
     except FileNotFoundError:

@@ -3,6 +3,7 @@
 Nothing here writes, or needs the lock of a store's folder.
 """
 
+import os
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -12,7 +13,7 @@ import msgspec
 from strew.content.digest import ArtifactId, digest_of
 from strew.content.manifest import Manifest
 from strew.errors import DiskError
-from strew.store import parts, retention
+from strew.store import retention, shape
 from strew.store.index import STATE_FILE, Row, rows_of
 from strew.store.placement import Placement
 from strew.store.pool import FilePool
@@ -66,7 +67,8 @@ class StoreSurvey:
 
 def inspect(manifest: Manifest, path: Path, on_progress: ProgressCallback | None = None) -> Damage:
     """Hash what lies at `path` and compare it, and all modes and links, with the manifest."""
-    placement = Placement(FilePool(), str(path), manifest.is_tree)
+    root = os.path.join(os.path.realpath(path.parent), path.name)
+    placement = Placement(FilePool(), root, manifest.is_tree)
     buffer = memoryview(bytearray(max(manifest.lengths, default=0)))
     bad: list[int] = []
     told_bytes = 0
@@ -80,7 +82,7 @@ def inspect(manifest: Manifest, path: Path, on_progress: ProgressCallback | None
             if on_progress is not None and done_bytes - told_bytes >= _PROGRESS_STEP_BYTES:
                 told_bytes = done_bytes
                 on_progress(done_bytes, manifest.size_bytes)
-        differences = parts.discrepancies(placement, manifest)
+        differences = shape.discrepancies(placement, manifest)
     finally:
         placement.close_files()
     bad_bytes = sum(manifest.lengths[index] for index in bad)

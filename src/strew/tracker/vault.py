@@ -8,7 +8,6 @@ join token that was used stays used after a kill or a power loss. It holds HMACs
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import time
@@ -30,7 +29,7 @@ from strew.access.tokens import (
     is_token,
 )
 from strew.errors import ConfigurationError, DiskError, StrewError
-from strew.store.posix import sync_folder
+from strew.store.posix import write_whole
 
 TOKENS_FILE = "tokens.json"
 ADMIN_FILE = "admin.token"
@@ -165,17 +164,9 @@ def _load(path: Path) -> tuple[Record, ...]:
 
 def _write(path: Path, content: bytes) -> None:
     """A private file, whole or as it was, also after a power loss. DiskError."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        with os.fdopen(os.open(partial, flags, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        sync_folder(str(path.parent))
+        write_whole(path, content, mode=0o600)
     except OSError as error:
         raise DiskError(
             f"cannot write {str(path)!r}: {error.strerror}",
