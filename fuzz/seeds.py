@@ -14,7 +14,11 @@ from strew.gossip import protocol as gossip
 from strew.messages import Have, Join, PeerId, Plan, Request, Unfit, swarm_key_of
 from strew.publication import Publication
 from strew.tracker.problem import Problem
+from strew.trust import dsse
+from strew.trust.keys import SigningKey
+from strew.trust.record import signed
 
+SIGNING = SigningKey(b"seed of a key that nobody trusts")
 ARTIFACT = ArtifactId("blake3:" + "7" * 64)
 SWARM = swarm_key_of(ARTIFACT)
 NODE = PeerId("a" * 32)
@@ -129,6 +133,10 @@ def seeds() -> dict[str, list[bytes]]:
         "bitfield": [b"\0\0\x09" + Bitfield(9, 0b101).to_wire(), b"\0\x20\0" + b"\x01"],
         "chunk-header": [codec.pack_chunk_header(header)],
         "datagram": [gossip.encode(message) for message in gossiped],
+        "envelope": [
+            dsse.envelope(kind, b"payload", (dsse.sign(SIGNING, kind, b"payload"),))
+            for kind in (dsse.NAME_TYPE, dsse.MANIFEST_TYPE)
+        ],
         "exchange": [gossip.encode(message) for message in exchanged],
         "frames": _frames(),
         "handout": [announces.encode(handout), msgspec.json.encode(problem)],
@@ -136,7 +144,17 @@ def seeds() -> dict[str, list[bytes]]:
             codec.encode_hello(hello),
             codec.frame(codec.TYPE_HELLO, codec.encode_hello(hello)),
         ],
+        "keys": [
+            SIGNING.public.text.encode(),
+            SIGNING.public.text.encode() + b"=app:*",
+            SIGNING.pem,
+            b"0123456789abcdef." + b"A" * 43,
+        ],
         "manifest": _manifests(),
+        "publication": [
+            msgspec.json.encode(PUBLICATION),
+            msgspec.json.encode(signed(PUBLICATION, (SIGNING,), 2e9)),
+        ],
         "quantities": [b"100M", b"1.5 Gbit", b"10m30s", b"unlimited", b"127.0.0.1:7300", b"app:*"],
         "ranges": [b"\0\0\0\x01\0bytes=" + rest for rest in (b"0-9", b"5-", b"-7", b"0-1,4-5")],
         "references": [

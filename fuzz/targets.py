@@ -12,7 +12,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from strew import codec
+from strew.access.tokens import is_token, parse_token
+from strew.agent.anchors import parse_anchor
 from strew.agent.config import load
 from strew.agent.quantity import parse_duration, parse_rate, parse_size
 from strew.agent.ranges import part_asked_for
@@ -28,15 +32,23 @@ from strew.dht import bencode, krpc
 from strew.errors import ConfigurationError, IntegrityError, ProtocolError, StrewError, UsageError
 from strew.fleet import FleetKey
 from strew.gossip import protocol as gossip
+from strew.publication import Publication
 from strew.tracker.problem import error_of_answer
 from strew.transfer.handshake import Handshake
 from strew.transfer.sealing import Fault, Seal
+from strew.trust import dsse
+from strew.trust.keys import PublicKey, SigningKey, member_key
+from strew.trust.policy import Trust
 
 Target = Callable[[bytes], None]
 
 KEY = FleetKey(b"the key of a fleet that is not.!")
 NODE = "0" * 32
 NONCE = b"n" * 32
+
+MEMBER = member_key(KEY).public
+
+_PUBLICATION = msgspec.json.Decoder(Publication)
 
 BITS_MAX = 1 << 12
 """More chunks take longer to look at and break no other rule."""
@@ -162,6 +174,38 @@ def handout(data: bytes) -> None:
     assert error.message.isprintable() and "\n" not in str(error)
 
 
+def publication(data: bytes) -> None:
+    """A name as others tell it: whoever lacks the key has nothing believed."""
+    with contextlib.suppress(ProtocolError):
+        told = announces.decoded(data, _PUBLICATION, "publication")
+        assert Trust(member=MEMBER).refusal(told) is not None
+
+
+def envelope(data: bytes) -> None:
+    """A signed envelope in the form that other tools read."""
+    with contextlib.suppress(IntegrityError):
+        found = dsse.open_envelope(data)
+        again = dsse.envelope(found.kind, found.payload, found.signatures)
+        assert dsse.open_envelope(again) == found
+        for signature in found.signatures:
+            assert not dsse.holds(signature, MEMBER, found.kind, found.payload)
+
+
+def keys(data: bytes) -> None:
+    """Keys and tokens as text, and key files."""
+    text = data.decode("utf-8", "surrogateescape")
+    with contextlib.suppress(UsageError):
+        assert PublicKey.parse(text).text == text
+    with contextlib.suppress(UsageError):
+        assert is_token(parse_token(text))
+    with contextlib.suppress(UsageError):
+        PublicKey.from_pem(data)
+    with contextlib.suppress(ConfigurationError):
+        SigningKey.from_pem(data)
+    with contextlib.suppress(UsageError, ConfigurationError):
+        parse_anchor(text)
+
+
 def ranges(data: bytes) -> None:
     """A Range header, of a file whose size it does not choose."""
     size_bytes = int.from_bytes(data[:5], "big")
@@ -220,11 +264,14 @@ TARGETS: dict[str, Target] = {
         bitfield,
         chunk_header,
         datagram,
+        envelope,
         exchange,
         frames,
         handout,
         handshake,
+        keys,
         manifest,
+        publication,
         quantities,
         ranges,
         references,
