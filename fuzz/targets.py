@@ -7,12 +7,15 @@ fuzzer.
 """
 
 import contextlib
+import datetime
 import os
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import msgspec
+from cryptography import x509
 
 from strew import codec
 from strew.access.tokens import is_token, parse_token
@@ -23,13 +26,22 @@ from strew.agent.ranges import part_asked_for
 from strew.agent.settings import KEYS
 from strew.announce import protocol as announces
 from strew.announce.reference import follows, parse_pattern
+from strew.certificates.authority import Authority, request_of
+from strew.certificates.identity import certified_by, certified_by_der
 from strew.content import paths
 from strew.content.bitfield import Bitfield
 from strew.content.digest import artifact_id_of
 from strew.content.manifest import Manifest
 from strew.content.reference import Name, parse_address, parse_name, parse_reference
 from strew.dht import bencode, krpc
-from strew.errors import ConfigurationError, IntegrityError, ProtocolError, StrewError, UsageError
+from strew.errors import (
+    ConfigurationError,
+    DeniedError,
+    IntegrityError,
+    ProtocolError,
+    StrewError,
+    UsageError,
+)
 from strew.fleet import FleetKey
 from strew.gossip import protocol as gossip
 from strew.publication import Publication
@@ -49,6 +61,8 @@ NONCE = b"n" * 32
 MEMBER = member_key(KEY).public
 
 _PUBLICATION = msgspec.json.Decoder(Publication)
+
+NOW = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)
 
 BITS_MAX = 1 << 12
 """More chunks take longer to look at and break no other rule."""
@@ -206,6 +220,32 @@ def keys(data: bytes) -> None:
         parse_anchor(text)
 
 
+def certificate(data: bytes) -> None:
+    """A certificate as it comes over the wire, for whom it speaks."""
+    with contextlib.suppress(DeniedError):
+        found = certified_by_der(data)
+        assert found.owns(found.peer_id())
+
+
+def certificate_request(data: bytes) -> None:
+    """What a node asks its issuer to sign, and a private key that it asks with."""
+    authority, current = _authority()
+    with contextlib.suppress(UsageError):
+        renewed = x509.load_pem_x509_certificate(authority.renew(data, current, NOW))
+        assert certified_by(renewed) == certified_by(current)
+    with contextlib.suppress(ConfigurationError):
+        x509.load_pem_x509_csr(request_of(data))
+
+
+@cache
+def _authority() -> tuple[Authority, x509.Certificate]:
+    """An authority, and a certificate that it issued."""
+    with tempfile.TemporaryDirectory() as folder:
+        authority = Authority.make(Path(folder), "fuzz", NOW)
+    issued = authority.issue("node", ("127.0.0.1",), NOW)
+    return authority, x509.load_pem_x509_certificate(issued.certificate)
+
+
 def ranges(data: bytes) -> None:
     """A Range header, of a file whose size it does not choose."""
     size_bytes = int.from_bytes(data[:5], "big")
@@ -262,6 +302,8 @@ TARGETS: dict[str, Target] = {
     for target in (
         announce,
         bitfield,
+        certificate,
+        certificate_request,
         chunk_header,
         datagram,
         envelope,
