@@ -1,9 +1,18 @@
 """Where fuzzing begins: honest input of every kind, made by the code that makes it for others."""
 
+import datetime
+
 import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from strew import codec
 from strew.announce import protocol as announces
+from strew.certificates.authority import request_of
+from strew.certificates.identity import NODE_URI
 from strew.content.bitfield import Bitfield
 from strew.content.chunker import params_for
 from strew.content.digest import ArtifactId, digest_of
@@ -14,7 +23,12 @@ from strew.gossip import protocol as gossip
 from strew.messages import Have, Join, PeerId, Plan, Request, Unfit, swarm_key_of
 from strew.publication import Publication
 from strew.tracker.problem import Problem
+from strew.trust import dsse
+from strew.trust.keys import SigningKey
+from strew.trust.record import signed
 
+NOW = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)
+SIGNING = SigningKey(b"seed of a key that nobody trusts")
 ARTIFACT = ArtifactId("blake3:" + "7" * 64)
 SWARM = swarm_key_of(ARTIFACT)
 NODE = PeerId("a" * 32)
@@ -89,6 +103,28 @@ def _table() -> list[bytes]:
     return [krpc.encode(message) for message in messages]
 
 
+def _certified() -> tuple[bytes, bytes]:
+    """A certificate (DER) and a request for one (PEM), by keys that are always the same."""
+    key = ec.derive_private_key(0x5EED, ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + datetime.timedelta(days=7))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(NODE_URI + NODE)]),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return made.public_bytes(Encoding.DER), request_of(pem)
+
+
 def seeds() -> dict[str, list[bytes]]:
     """For each target some inputs."""
     announce = announces.Announce(
@@ -113,6 +149,7 @@ def seeds() -> dict[str, list[bytes]]:
     problem = Problem(type="urn:strew:usage", title="Bad", status=400, detail="no", code="usage")
     hello = codec.Hello(1, NODE, "e1", "5e", "control", 7301, "rack-1", b"n" * 32)
     header = codec.ChunkHeader(codec.TYPE_CHUNK, SWARM, 1, 0, 150, 1, 1, 150)
+    certificate, request = _certified()
     gossiped = (
         gossip.Ping(MEMBER, 7, (MEMBER, NAMED, HELD)),
         gossip.PingRequest(MEMBER, 8, OTHER),
@@ -127,8 +164,14 @@ def seeds() -> dict[str, list[bytes]]:
     return {
         "announce": [announces.encode(announce)],
         "bitfield": [b"\0\0\x09" + Bitfield(9, 0b101).to_wire(), b"\0\x20\0" + b"\x01"],
+        "certificate": [certificate],
+        "certificate-request": [request, SIGNING.pem],
         "chunk-header": [codec.pack_chunk_header(header)],
         "datagram": [gossip.encode(message) for message in gossiped],
+        "envelope": [
+            dsse.envelope(kind, b"payload", (dsse.sign(SIGNING, kind, b"payload"),))
+            for kind in (dsse.NAME_TYPE, dsse.MANIFEST_TYPE)
+        ],
         "exchange": [gossip.encode(message) for message in exchanged],
         "frames": _frames(),
         "handout": [announces.encode(handout), msgspec.json.encode(problem)],
@@ -136,7 +179,17 @@ def seeds() -> dict[str, list[bytes]]:
             codec.encode_hello(hello),
             codec.frame(codec.TYPE_HELLO, codec.encode_hello(hello)),
         ],
+        "keys": [
+            SIGNING.public.text.encode(),
+            SIGNING.public.text.encode() + b"=app:*",
+            SIGNING.pem,
+            b"0123456789abcdef." + b"A" * 43,
+        ],
         "manifest": _manifests(),
+        "publication": [
+            msgspec.json.encode(PUBLICATION),
+            msgspec.json.encode(signed(PUBLICATION, (SIGNING,), 2e9)),
+        ],
         "quantities": [b"100M", b"1.5 Gbit", b"10m30s", b"unlimited", b"127.0.0.1:7300", b"app:*"],
         "ranges": [b"\0\0\0\x01\0bytes=" + rest for rest in (b"0-9", b"5-", b"-7", b"0-1,4-5")],
         "references": [

@@ -7,36 +7,62 @@ fuzzer.
 """
 
 import contextlib
+import datetime
 import os
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import msgspec
+from cryptography import x509
+
 from strew import codec
+from strew.access.tokens import is_token, parse_token
+from strew.agent.anchors import parse_anchor
 from strew.agent.config import load
 from strew.agent.quantity import parse_duration, parse_rate, parse_size
 from strew.agent.ranges import part_asked_for
 from strew.agent.settings import KEYS
 from strew.announce import protocol as announces
 from strew.announce.reference import follows, parse_pattern
+from strew.certificates.authority import Authority, request_of
+from strew.certificates.identity import certified_by, certified_by_der
 from strew.content import paths
 from strew.content.bitfield import Bitfield
 from strew.content.digest import artifact_id_of
 from strew.content.manifest import Manifest
 from strew.content.reference import Name, parse_address, parse_name, parse_reference
 from strew.dht import bencode, krpc
-from strew.errors import ConfigurationError, IntegrityError, ProtocolError, StrewError, UsageError
+from strew.errors import (
+    ConfigurationError,
+    DeniedError,
+    IntegrityError,
+    ProtocolError,
+    StrewError,
+    UsageError,
+)
 from strew.fleet import FleetKey
 from strew.gossip import protocol as gossip
+from strew.publication import Publication
 from strew.tracker.problem import error_of_answer
 from strew.transfer.handshake import Handshake
 from strew.transfer.sealing import Fault, Seal
+from strew.trust import dsse
+from strew.trust.keys import PublicKey, SigningKey, member_key
+from strew.trust.policy import Trust
 
 Target = Callable[[bytes], None]
 
 KEY = FleetKey(b"the key of a fleet that is not.!")
 NODE = "0" * 32
 NONCE = b"n" * 32
+
+MEMBER = member_key(KEY).public
+
+_PUBLICATION = msgspec.json.Decoder(Publication)
+
+NOW = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)
 
 BITS_MAX = 1 << 12
 """More chunks take longer to look at and break no other rule."""
@@ -162,6 +188,64 @@ def handout(data: bytes) -> None:
     assert error.message.isprintable() and "\n" not in str(error)
 
 
+def publication(data: bytes) -> None:
+    """A name as others tell it: whoever lacks the key has nothing believed."""
+    with contextlib.suppress(ProtocolError):
+        told = announces.decoded(data, _PUBLICATION, "publication")
+        assert Trust(member=MEMBER).refusal(told) is not None
+
+
+def envelope(data: bytes) -> None:
+    """A signed envelope in the form that other tools read."""
+    with contextlib.suppress(IntegrityError):
+        found = dsse.open_envelope(data)
+        again = dsse.envelope(found.kind, found.payload, found.signatures)
+        assert dsse.open_envelope(again) == found
+        for signature in found.signatures:
+            assert not dsse.holds(signature, MEMBER, found.kind, found.payload)
+
+
+def keys(data: bytes) -> None:
+    """Keys and tokens as text, and key files."""
+    text = data.decode("utf-8", "surrogateescape")
+    with contextlib.suppress(UsageError):
+        assert PublicKey.parse(text).text == text
+    with contextlib.suppress(UsageError):
+        assert is_token(parse_token(text))
+    with contextlib.suppress(UsageError):
+        PublicKey.from_pem(data)
+    with contextlib.suppress(ConfigurationError):
+        SigningKey.from_pem(data)
+    with contextlib.suppress(UsageError, ConfigurationError):
+        parse_anchor(text)
+
+
+def certificate(data: bytes) -> None:
+    """A certificate as it comes over the wire, for whom it speaks."""
+    with contextlib.suppress(DeniedError):
+        found = certified_by_der(data)
+        assert found.owns(found.peer_id())
+
+
+def certificate_request(data: bytes) -> None:
+    """What a node asks its issuer to sign, and a private key that it asks with."""
+    authority, current = _authority()
+    with contextlib.suppress(UsageError):
+        renewed = x509.load_pem_x509_certificate(authority.renew(data, current, NOW))
+        assert certified_by(renewed) == certified_by(current)
+    with contextlib.suppress(ConfigurationError):
+        x509.load_pem_x509_csr(request_of(data))
+
+
+@cache
+def _authority() -> tuple[Authority, x509.Certificate]:
+    """An authority, and a certificate that it issued."""
+    with tempfile.TemporaryDirectory() as folder:
+        authority = Authority.make(Path(folder), "fuzz", NOW)
+    issued = authority.issue("node", ("127.0.0.1",), NOW)
+    return authority, x509.load_pem_x509_certificate(issued.certificate)
+
+
 def ranges(data: bytes) -> None:
     """A Range header, of a file whose size it does not choose."""
     size_bytes = int.from_bytes(data[:5], "big")
@@ -218,13 +302,18 @@ TARGETS: dict[str, Target] = {
     for target in (
         announce,
         bitfield,
+        certificate,
+        certificate_request,
         chunk_header,
         datagram,
+        envelope,
         exchange,
         frames,
         handout,
         handshake,
+        keys,
         manifest,
+        publication,
         quantities,
         ranges,
         references,

@@ -14,8 +14,8 @@ from strew.fleet import FleetKey
 from tests.cli.processes import Running, until
 from tests.machines import Fleet, Machine
 
-PATIENCE_S = 10.0
-"""For one answer. Longer than any that is given at once on a busy machine."""
+PATIENCE_S = 20.0
+"""For one answer, or a short command. Longer than either takes on a busy machine."""
 
 LAST_BYTES = 1000
 """Of the published file, looked at after each test."""

@@ -16,7 +16,7 @@ import pytest
 
 from strew.cli.main import COMMANDS
 from tests.badinput.daemons import PATIENCE_S, Daemons, ends_with, make_file
-from tests.cli.processes import Done, call, until
+from tests.cli.processes import Done, call, run, until
 from tests.machines import remove
 
 ID = "blake3:" + "0" * 64
@@ -258,9 +258,11 @@ def test_an_output_that_exists_is_replaced_only_by_a_whole_one(
 ) -> None:
     (place / "out").write_bytes(b"mine")
     words = ("get", "app:1", "-o", "out", "--rate", "64K", "--deadline", "300ms", "--quiet")
-    refused(told(daemons, place, *words), 10)
+    # as a process: what it was doing when its time ran out ends with it
+    refused(run(*words, env=daemons.fleet.env, cwd=place), 10)
     assert (place / "out").read_bytes() == b"mine"
-    assert told(daemons, place, "get", "app:1", "-o", "out", "--quiet").code == 0
+    got = told(daemons, place, "get", "app:1", "-o", "out", "--quiet")
+    assert got.code == 0, got.err
     assert (place / "out").read_bytes() == daemons.content
 
 

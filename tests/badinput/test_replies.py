@@ -4,14 +4,19 @@ import contextlib
 import gzip
 import json
 import socket
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from strew.agent.process import PEER_ID_FILE
 from strew.content.digest import artifact_id_of
+from strew.publication import Publication
+from strew.trust.keys import member_key
+from strew.trust.record import signed
 from tests.badinput import manifests
 from tests.badinput.daemons import PATIENCE_S, Daemons
 from tests.badinput.liar import Answer, Liar, answered, endless, lying
@@ -102,10 +107,10 @@ REPLIES: dict[str, tuple[Answer, int, str]] = {
 }
 
 
-def get(daemons: Daemons, liar: Liar, *words: str) -> Done:
-    """`strew get app:1` at the liar, in this process."""
+def get(daemons: Daemons, liar: Liar, reference: str = "app:1") -> Done:
+    """`strew get` at the liar, in this process."""
     where = daemons.fleet.folder
-    words = ("get", "app:1", "-o", "lied.bin", "--at", str(liar.address), *words)
+    words = ("get", reference, "-o", "lied.bin", "--at", str(liar.address))
     env = daemons.fleet.env | {"STREW_FLEET_KEY": daemons.key.text}
     return call(*words, env=env, cwd=where)
 
@@ -128,27 +133,36 @@ def test_a_reply_that_no_tracker_gives_is_one_line(daemons: Daemons, name: str) 
         assert len(set(liar.asked)) == 1 and len(liar.asked) <= 2
 
 
+def told_of(artifact: str, raw: bytes) -> dict[str, Answer]:
+    """What a tracker says of an artifact that it has this manifest of."""
+    report = {
+        "artifact": artifact,
+        "name": "app",
+        "is_tree": True,
+        "size_bytes": 300,
+        "chunk_count": 1,
+        "manifest_bytes": len(raw),
+        "added_s": 1.0,
+        "references": [],
+    }
+    return {
+        "/api/v1/artifacts": answered(200, json.dumps(report).encode()),
+        f"/api/v1/artifacts/{artifact}/manifest": answered(200, raw, "application/octet-stream"),
+    }
+
+
 @pytest.mark.parametrize("name", ["an absolute path", "a link out of it", "cut off in the middle"])
 def test_a_broken_manifest_under_its_own_id_is_not_fetched(daemons: Daemons, name: str) -> None:
     make, rule = manifests.BROKEN[name]
     raw = make()
-    told = publication(artifact=artifact_id_of(raw))
-    answers: dict[str, Answer] = {
-        "/api/v1/names": answered(200, told),
-        "/api/v1/artifacts": answered(200, raw, "application/octet-stream"),
-    }
-    with lying(answers) as liar:
-        check_refused(get(daemons, liar), 4, rule, daemons.fleet.folder)
+    artifact = artifact_id_of(raw)
+    with lying(told_of(artifact, raw)) as liar:
+        check_refused(get(daemons, liar, artifact), 4, rule, daemons.fleet.folder)
 
 
 def test_a_manifest_of_something_else_is_not_fetched(daemons: Daemons) -> None:
-    raw = manifests.packed()
-    answers: dict[str, Answer] = {
-        "/api/v1/names": answered(200, publication()),
-        "/api/v1/artifacts": answered(200, raw, "application/octet-stream"),
-    }
-    with lying(answers) as liar:
-        check_refused(get(daemons, liar), 4, "other bytes", daemons.fleet.folder)
+    with lying(told_of(ID, manifests.packed())) as liar:
+        check_refused(get(daemons, liar, ID), 4, "other bytes", daemons.fleet.folder)
 
 
 # --- a node --------------------------------------------------------------------------------------
@@ -238,9 +252,10 @@ def test_a_node_does_not_dial_what_a_handout_must_not_name(daemons: Daemons) -> 
             {"id": "4" * 32, "host": "localhost", "port": trapped},
             {"id": "5" * 32, "host": "::ffff:224.0.0.1", "port": trapped},
         ]
-        told = json.loads(publication())
+        named = msgspec.json.decode(publication(), type=Publication)
+        told = signed(named, (member_key(daemons.key),), expires_s=time.time() + 3600)
         body = handout(peers={ID: peers}, publications=[told])
-        connection.sendall(answered(200, json.dumps(body).encode()))
+        connection.sendall(answered(200, msgspec.json.encode(body)))
 
     with contextlib.ExitStack() as running:
         running.enter_context(contextlib.closing(trap))

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -26,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from strew.certificates.files import private_bytes, public_bytes, write_private, write_public
 from strew.certificates.identity import (
     NODE_URI,
+    UNREADABLE,
     USER_DIGITS,
     USER_URI,
     certified_by,
@@ -121,7 +121,7 @@ class Authority:
         try:
             key = serialization.load_pem_private_key(private_bytes(key_path, hint), None)
             certificate = x509.load_pem_x509_certificate(public_bytes(path, hint))
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except UNREADABLE:
             raise ConfigurationError(
                 f"{str(folder)!r}: {KEY_FILE} or {CERTIFICATE_FILE} is not what it should be",
                 hint="restore both from a copy",
@@ -184,7 +184,7 @@ class Authority:
             asked = x509.load_pem_x509_csr(request)
             public = asked.public_key()
             is_own = asked.is_signature_valid
-        except (ValueError, InvalidSignature, UnsupportedAlgorithm):
+        except UNREADABLE:
             raise UsageError("the request is no certificate request (PKCS #10, PEM)") from None
         known = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
         if not is_own or not isinstance(public, known):
@@ -203,7 +203,7 @@ class Authority:
 
     def issued(self, certificate: x509.Certificate) -> bool:
         """Whether a certificate is this authority's."""
-        with contextlib.suppress(ValueError, TypeError, InvalidSignature):
+        with contextlib.suppress(*UNREADABLE):
             certificate.verify_directly_issued_by(self.certificate)
             return True
         return False
@@ -252,7 +252,7 @@ def request_of(key_pem: bytes) -> bytes:
     """A certificate request for a private key (PKCS #10, PEM). ConfigurationError."""
     try:
         key = serialization.load_pem_private_key(key_pem, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise ConfigurationError("the private key is not PEM without a passphrase") from None
     alone = ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
     if not isinstance(key, alone | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from strew.certificates.files import private_bytes, public_bytes
-from strew.certificates.identity import Certified, certified_by
+from strew.certificates.identity import UNREADABLE, Certified, certified_by
 from strew.errors import ConfigurationError, DeniedError
 
 RENEW_AT_RATIO = 2 / 3
@@ -109,7 +108,7 @@ def load(files: Files, now: datetime.datetime) -> Credentials:
 
 
 def _certificates(path: Path, raw: bytes) -> list[x509.Certificate]:
-    with contextlib.suppress(ValueError, UnsupportedAlgorithm):
+    with contextlib.suppress(*UNREADABLE):
         return x509.load_pem_x509_certificates(raw)
     raise ConfigurationError(
         f"{str(path)!r} holds no certificate in PEM", hint="it begins with BEGIN CERTIFICATE"
@@ -119,7 +118,7 @@ def _certificates(path: Path, raw: bytes) -> list[x509.Certificate]:
 def _check_key(files: Files, own: x509.Certificate, key_pem: bytes) -> None:
     try:
         key = serialization.load_pem_private_key(key_pem, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise ConfigurationError(
             f"{str(files.key)!r} holds no private key in PEM without a passphrase",
             hint="openssl pkey -in IT -out NEW removes a passphrase",
@@ -175,7 +174,7 @@ def _leads_to(
 
 
 def _issued(certificate: x509.Certificate, by: x509.Certificate) -> bool:
-    with contextlib.suppress(ValueError, TypeError, InvalidSignature):
+    with contextlib.suppress(*UNREADABLE):
         certificate.verify_directly_issued_by(by)
         return True
     return False

@@ -13,7 +13,7 @@ import secrets
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 
 from strew.errors import DeniedError
 from strew.messages import PeerId
@@ -29,6 +29,19 @@ NODE_DIGITS = 32
 
 USER_DIGITS = 16
 """Half of one: 64 bits tell users of one CA apart, 64 are left to tell their commands apart."""
+
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    InternalError,
+    InvalidSignature,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` raises where bytes are no certificate, request or key, or an odd one. Most of
+these classes have no other ancestor than Exception."""
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -95,7 +108,7 @@ def certified_by_der(der: bytes) -> Certified:
     """As `certified_by`, of a certificate as it came over the wire."""
     try:
         return certified_by(x509.load_der_x509_certificate(der))
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise DeniedError(f"certificate that cannot be read: {error}") from None
 
 
@@ -113,6 +126,6 @@ def _uris(certificate: x509.Certificate) -> list[str]:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
         return []
-    except ValueError as error:  # two of them, or one that is no such list
+    except UNREADABLE as error:  # two of them, or one that is no such list
         raise DeniedError(f"certificate with unreadable names: {error}") from None
     return names.value.get_values_for_type(x509.UniformResourceIdentifier)

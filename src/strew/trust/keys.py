@@ -2,7 +2,8 @@
 
 A public key is written `ed25519:` and 43 characters of base64url, which fits a command line; its id
 is the first 16 hex digits of its SHA-256. A private key is a file as `openssl genpkey -algorithm
-ed25519` writes it: PKCS#8 (RFC 8410) in PEM.
+ed25519` writes it: PKCS#8 (RFC 8410) in PEM. Of one that is a byte short OpenSSL says, by way of
+`cryptography`, that it has an internal error.
 """
 
 import base64
@@ -13,7 +14,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import NewType
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -63,7 +64,7 @@ class PublicKey:
     @classmethod
     def from_pem(cls, pem: bytes) -> "PublicKey":
         """Read a public key's file; UsageError."""
-        with contextlib.suppress(ValueError, UnsupportedAlgorithm):
+        with contextlib.suppress(ValueError, UnsupportedAlgorithm, InternalError):
             key = load_pem_public_key(pem)
             if isinstance(key, Ed25519PublicKey):
                 return cls(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
@@ -97,7 +98,7 @@ class SigningKey:
     @classmethod
     def from_pem(cls, pem: bytes) -> "SigningKey":
         """Read a private key's file; ConfigurationError."""
-        with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
+        with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm, InternalError):
             key = load_pem_private_key(pem, None)
             if isinstance(key, Ed25519PrivateKey):
                 return cls(key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()))
