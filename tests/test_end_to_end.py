@@ -125,7 +125,7 @@ def killed_and_late(fleet: Fleet, manifest: Manifest, dice: random.Random) -> fl
 def damaged(fleet: Fleet, manifest: Manifest, whole: Path, dice: random.Random) -> None:
     """Bits rot unseen on one node, a file is edited on another, and a new machine fetches.
 
-    It gets nothing that is wrong; both nodes notice, and repair what was asked of them.
+    It gets nothing that is wrong; both nodes notice, and mend all that is damaged.
     """
     one, two = fleet.machines["one"], fleet.machines["two"]
     places = rot(manifest, one.into / "tree", dice)
@@ -143,11 +143,12 @@ def damaged(fleet: Fleet, manifest: Manifest, whole: Path, dice: random.Random) 
         good = {path: (whole / path).read_bytes() for path, _ in places}
         return sum(content[path][at] == good[path][at] for path, at in places)
 
-    until(healed, "the node whose bits rotted to repair a chunk")
+    until(lambda: healed() == len(places), "the node whose bits rotted to mend them all", WITHIN_S)
     mended(one, manifest)
     until(lambda: same_bytes(whole / edited, two.into / "tree" / edited), "the edit to be undone")
     mended(two, manifest)
-    # what nobody asked for lies there rotten until somebody looks
+    # what nobody asks for lies there rotten until somebody looks
+    rot(manifest, one.into / "tree", dice)
     verify = ("verify", str(one.into / "tree"), "--data", str(one.data))
     assert fleet.run(*verify, "--json").code == 4
     repaired = fleet.result(*verify, "--repair")
