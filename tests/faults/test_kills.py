@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from strew.agent.signed import SIGNED_FILE
+from strew.store.index import STATE_FILE
 from strew.store.parts import claims_path, part_path
 from strew.store.survey import inspect
 from tests.cli.processes import Running, until
@@ -108,14 +110,12 @@ class Victims:
         root = str(self.fleet.folder / name / "app")
         part = Path(part_path(root, self.manifest.id))
         files = [entry.path for entry in self.manifest.entries if entry.kind == "file"]
-        index = self.fleet.folder / f"{name}.data/index.sqlite"
+        data = self.fleet.folder / f"{name}.data"
         return {
             "part": [part / path for path in files] if self.manifest.is_tree else [part],
             "claims": [Path(claims_path(root, self.manifest.id))],
-            "index": [
-                index,
-                *(index.with_name(index.name + s) for s in ("-wal", "-shm", "-journal")),
-            ],
+            "index": state_files(data / STATE_FILE),
+            "floors": state_files(data / SIGNED_FILE),
         }
 
     def start(self, name: str, wrapped: Sequence[str]) -> Running:
@@ -213,6 +213,11 @@ class Victims:
             outcome.wrong.append(f"{point} {last}: {outcome.refetched[-1]} chunks again")
         remove(into)
         remove(data)
+
+
+def state_files(path: Path) -> list[Path]:
+    """An SQLite file, and what lies beside it."""
+    return [path.with_name(path.name + end) for end in ("", "-wal", "-shm", "-journal")]
 
 
 def is_idle(node: Running, data: Path) -> bool:

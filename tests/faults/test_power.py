@@ -9,12 +9,14 @@ import os
 import random
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from strew.agent.signed import SignedRecords
 from tests.cli.processes import Running
 from tests.faults.disks import cut_power, make_image, mounted
-from tests.machines import Fleet, remove
+from tests.machines import Api, Fleet, remove
 from tests.promises import Measured
 from tests.store.makers import portrait, write_file
 
@@ -29,12 +31,13 @@ RATE = "3M"
 WITHIN_S = 60.0
 
 
-class Cut:
-    """A disk after a cut, and what had been told before: `done` versions were in place."""
+class Cut(NamedTuple):
+    """A disk after a cut, and what was before: `done` versions were told to be in place, and a
+    fetch by the name had begun in version `floor` (0: in none)."""
 
-    def __init__(self, image: Path, done: int) -> None:
-        self.image = image
-        self.done = done
+    image: Path
+    done: int
+    floor: int
 
 
 def write_version(path: Path, kind: str, version: int) -> Path:
@@ -65,20 +68,23 @@ def cut_often(fleet: Fleet, kind: str, cuts: int, dice: random.Random) -> list[C
     found: list[Cut] = []
     with mounted(image, disk):
         node = start(fleet, disk)
-        node.event("listening")
-        version = 0
+        api = Api(int(node.event("listening")["port"]), fleet.key)
+        version = floor = 0
         while len(found) < cuts:
             version += 1
             source = write_version(fleet.folder / f"{version}/app", kind, version)
             manifest = fleet.push(source, "app:1")
+            (published,) = fleet.api.json("names")
             done = False
             while not done and len(found) < cuts:
                 time.sleep(dice.uniform(0.0, 1.0))  # the instant is what is random
                 ended = {e["artifact"] for e in node.events if e["type"] == "transfer"}
                 done = manifest.id in ended
-                cut = Cut(fleet.folder / f"cut{len(found)}", version if done else version - 1)
-                cut_power(image, cut.image)
-                found.append(cut)
+                if done or api.transfer(manifest.id).get("stage") == "fetching":
+                    floor = published["version"]
+                copy = fleet.folder / f"cut{len(found)}"
+                cut_power(image, copy)
+                found.append(Cut(copy, version if done else version - 1, floor))
         node.kill()
     return found
 
@@ -91,6 +97,7 @@ def recover(fleet: Fleet, cut: Cut, portraits: list[object], newest: str) -> flo
         if cut.done or os.path.lexists(target):
             visible = portraits.index(portrait(target)) + 1
             assert visible >= cut.done, f"version {cut.done} was in place, now {visible} is"
+        assert floor_in(disk / "data") >= cut.floor
         started_s = time.monotonic()
         node = start(fleet, disk)
         try:
@@ -98,10 +105,20 @@ def recover(fleet: Fleet, cut: Cut, portraits: list[object], newest: str) -> flo
             assert portraits[-1] == portrait(target)
             assert os.listdir(target.parent) == ["app"]
             assert "Traceback" not in node.errors, node.errors
+            assert floor_in(disk / "data") >= cut.floor
         finally:
             node.kill()
     cut.image.unlink()
     return time.monotonic() - started_s
+
+
+def floor_in(data: Path) -> int:
+    """The version of the name that a node does not go below, as its disk says."""
+    records = SignedRecords(data)
+    try:
+        return max((floor.version for floor in records.floors()), default=0)
+    finally:
+        records.close()
 
 
 def cut_and_recover(folder: Path, kind: str, cuts: int, measured: Measured) -> None:
@@ -116,7 +133,7 @@ def cut_and_recover(folder: Path, kind: str, cuts: int, measured: Measured) -> N
         remove(folder / "image")
     measured(
         f"power cut in the download of a {kind}",
-        "all recover, nothing wrong is visible, no version goes back",
+        "all recover, nothing wrong is visible, no version and no floor goes back",
         f"{len(recovered_s)} of {cuts}, within {max(recovered_s):.1f} s",
     )
 
