@@ -35,6 +35,7 @@ from strew.messages import (
 )
 from strew.node import Node, Obtain, Published, PublishedHere, Remembered, TrustChanged
 from strew.node.discovery import FEW_NEIGHBOURS
+from strew.node.news import HANDOUT_WITHIN_S
 from strew.node.peers import HEARSAY_FAILURES_MAX
 from strew.node.seeking import DIALS_MAX
 from strew.node.sources import FIND_EVERY_S, SAMPLE
@@ -143,6 +144,14 @@ def test_a_tracker_s_publication_goes_on_to_members() -> None:
     handed.tells(member(2))
     out = Handout(lease_s=30.0, interval_s=10.0, seen=1, peers={}, publications=(PUBLISHED,))
     assert named(handed.play(AnnounceAnswered("tracker", out)))
+
+
+def test_a_publication_that_no_handout_follows_is_asked_for_without() -> None:
+    """The node announces to another tracker than the one that published."""
+    table = Table(trackers=("tracker",))
+    assert not of(Obtain, table.play(Published(PUBLISHED, 1.0)))
+    assert not of(Obtain, table.wait(HANDOUT_WITHIN_S))
+    assert of(Obtain, table.wait(1.0)) == [Obtain(PUBLISHED, b"", None)]
 
 
 def test_whoever_publishes_tells_members_and_meets_those_that_follow() -> None:

@@ -8,7 +8,6 @@ are left go on.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 
@@ -38,7 +37,7 @@ from strew.messages import (
     Tick,
     swarm_key_of,
 )
-from strew.node.news import News, Obtain, Published, PublishedHere, Remembered
+from strew.node.news import HANDOUT_WITHIN_S, News, Obtain, Published, PublishedHere, Remembered
 from strew.node.participation import Participation
 from strew.node.peers import PeerBook
 from strew.node.seeking import Seeker
@@ -132,7 +131,8 @@ class Discovery:
     def _on_publication(self, event: Published | PublishedHere | Remembered, now: float) -> None:
         match event:
             case Published():
-                self._expect(event.publication, None, math.inf)
+                due_s = now + event.spread_s + HANDOUT_WITHIN_S
+                self._expect(event.publication, None, due_s)
                 self._heed(self.sources.spread(event.publication, now), now)
                 self._heed(self.sources.handle(Nudge(event.spread_s), now), now)
             case PublishedHere():

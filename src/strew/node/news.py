@@ -19,6 +19,12 @@ from strew.publication import Admits, Publication
 HEARD_MAX = 64
 """Publications kept; the oldest is forgotten, and comes with the next announce."""
 
+HANDOUT_WITHIN_S = 5.0
+"""Whoever heard of a publication from a tracker's stream is named peers by a handout, or met by one
+of them, in this time after its turn to announce. Then it asks without: the tracker it announces to
+need not be the one that published. Lower: a busy tracker is asked for manifests too; higher: such
+a node begins later."""
+
 Address = tuple[str, int]
 
 
