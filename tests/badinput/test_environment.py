@@ -12,6 +12,8 @@ from tests.badinput.daemons import PATIENCE_S, Daemons, ends_with
 from tests.cli.processes import Done, Running, call
 from tests.lab.root import needs_root
 
+# Those that start one process after another are marked long: together they take ten seconds.
+
 BARE = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
 """What a service manager gives a process that was told of nothing else."""
 
@@ -84,6 +86,7 @@ def test_without_a_home_a_service_asks_for_its_folder(
 # --- no locale -----------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("locale", [{"LANG": "C"}, {"LC_ALL": "C"}])
 def test_names_of_any_script_pass_without_a_locale(
     daemons: Daemons, tmp_path: Path, locale: dict[str, str]
@@ -133,6 +136,7 @@ def test_on_a_read_only_root_services_live_in_their_folders(
 
 
 @needs_root
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -181,6 +185,7 @@ def test_in_a_folder_that_is_gone_commands_work_or_say_so(daemons: Daemons, tmp_
 # --- nowhere to speak ----------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_with_its_streams_closed_a_command_does_its_work(
     daemons: Daemons, tmp_path: Path, closed: str
