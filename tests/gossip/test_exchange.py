@@ -10,6 +10,7 @@ from strew.gossip.exchange import (
     BACKOFF_FIRST_S,
     BACKOFF_MAX_S,
     JITTER_RATIO,
+    MEET_S,
     PERIOD_S,
     SECOND_S,
     SILENCE_S,
@@ -76,6 +77,31 @@ def test_the_second_exchange_comes_soon_and_the_others_with_the_period() -> None
     assert play.schedule.joined
     for pause, period in zip(pauses, (SECOND_S, PERIOD_S, PERIOD_S), strict=True):
         assert (1 - JITTER_RATIO) * period <= pause <= (1 + JITTER_RATIO) * period
+
+
+def test_seeds_that_are_strangers_to_the_first_that_answered_are_asked_soon() -> None:
+    """Each of them may know another part of a fleet that is starting."""
+    play = Play([SEED, OTHER_SEED, (host(1), PORT)], member(1))
+    asked = []
+    for _ in range(4):
+        partner = play.quiet_step()
+        asked.append(partner)
+        play.schedule.done(play.now)
+        play.schedule.heard(math.inf)
+        if len({SEED, OTHER_SEED} - set(asked)) > 0:
+            assert play.schedule.next_s() - play.now <= (1 + JITTER_RATIO) * MEET_S
+    assert {SEED, OTHER_SEED} <= set(asked[:3])
+    assert asked[3] == (host(1), PORT), "then with members"
+
+
+def test_a_strange_seed_that_does_not_answer_is_not_asked_again_at_once() -> None:
+    play = Play([SEED, OTHER_SEED], member(1))
+    first = play.quiet_step()
+    play.schedule.done(play.now)
+    second = play.quiet_step()
+    assert {first, second} == {SEED, OTHER_SEED}
+    play.schedule.failed(second, play.now)
+    assert play.quiet_step() == (host(1), PORT)
 
 
 def test_one_exchange_is_under_way_at_a_time_and_fails_without_an_answer() -> None:

@@ -3,10 +3,11 @@
 Theory of operation (Demers et al., Epidemic Algorithms for Replicated Database Maintenance, 1987,
 section 1.3). Rumours miss a few nodes and do not reach those that were away; a comparison with one
 random member every half minute repairs both. A node that starts exchanges with its seeds at once,
-and goes on with backoff until somebody answers. Silence, when no datagram comes at all, asks for an
-exchange too, as does a member that was thought dead: behind it may stand the other half of a
-network that was cut. Now and then the partner is a seed that is no member, which finds a fleet
-whose halves have long forgotten each other.
+and goes on with backoff until somebody answers; then it asks those seeds that are still strangers,
+each once: it may be what joins two parts that came up apart. Silence, when no datagram comes at
+all, asks for an exchange too, as does a member that was thought dead: behind it may stand the other
+half of a network that was cut. Now and then the partner is a seed that is no member, which finds a
+fleet whose halves have long forgotten each other.
 
 One exchange is under way at a time; its bodies are those of `ledger`.
 """
@@ -26,6 +27,10 @@ kilobyte each time."""
 SECOND_S = 5.0
 """The second exchange follows the first so soon: where a whole fleet starts together, the first
 partner knew hardly anybody yet."""
+
+MEET_S = 1.0
+"""About so long after an answer the next seed that is still a stranger is asked. Shorter: a fleet
+that starts at once asks its seeds together; longer: two halves know of each other later."""
 
 JITTER_RATIO = 0.25
 """Periods are longer or shorter by up to this, so that nodes started together spread out."""
@@ -95,6 +100,8 @@ class Schedule:
         self._seeds = [seed for seed in dict.fromkeys(seeds) if seed != own]
         dice.shuffle(self._seeds)  # lest a fleet that starts at once asks one of them
         self._next_seed = 0
+        self._unmet = list(self._seeds)
+        """Seeds that did not answer since the start, nor failed to after another did."""
         self._dice = dice
         self._due_s = now if self._seeds else now + PERIOD_S * dice.random()
         self._heard_s = now
@@ -150,8 +157,10 @@ class Schedule:
         if urgent is not None:
             return urgent
         seeds = self._seeds
+        if self.joined and (unmet := self._strangers(self._unmet)):
+            return unmet[0]
         if seeds and self.joined:
-            seeds = self._strange_seeds() if self._began % SEED_EVERY == 0 else []
+            seeds = self._strangers(self._seeds) if self._began % SEED_EVERY == 0 else []
         if seeds and (self._failures % 2 == 0 or not self._membership.living):
             return self._in_turn(seeds)
         for member in self._membership.pick(1):
@@ -162,9 +171,12 @@ class Schedule:
         self._next_seed += 1
         return seeds[self._next_seed % len(seeds)]
 
-    def _strange_seeds(self) -> list[Address]:
+    def _strangers(self, seeds: list[Address]) -> list[Address]:
+        """Those of them that are no living members."""
+        if not seeds:
+            return []
         known = {(member.host, member.port) for member in self._membership.alive()}
-        return [seed for seed in self._seeds if seed not in known]
+        return [seed for seed in seeds if seed not in known]
 
     def awaits(self, address: Address) -> bool:
         """Whether an answer from there is expected."""
@@ -177,9 +189,12 @@ class Schedule:
     def done(self, now: float) -> None:
         """The exchange has ended well."""
         pause_s = PERIOD_S if self.joined else SECOND_S
+        self._unmet = self._strangers([seed for seed in self._unmet if seed != self._with])
         self._with = None
         self.joined = True
         self._failures = 0
+        if self._unmet:
+            pause_s = MEET_S
         if self._urgent is None:
             self._due_s = now + pause_s * self._dice.uniform(1 - JITTER_RATIO, 1 + JITTER_RATIO)
 
@@ -190,6 +205,8 @@ class Schedule:
             return
         self._with = None
         self._failures += 1
+        if self.joined:
+            self._unmet = [seed for seed in self._unmet if seed != address]
         rounds, rest = divmod(self._failures, 1 if self.joined else max(1, len(self._seeds)))
         if rest:
             self._due_s = now

@@ -28,6 +28,12 @@ _RENAME_EXCHANGE = 2
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 _OWNER_FOLDER = 0o700
 
+_CHANGED_KIND = (errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENOENT, errno.ENOTEMPTY)
+"""Between a look and what followed from it somebody put something else there."""
+
+REMOVE_TRIES = 16
+"""Somebody who swaps a thing all the time loses the race sooner or later."""
+
 
 def open_folder(path: str) -> int:
     """Open the folder at an absolute path without links; OSErrors pass (a link is ENOTDIR)."""
@@ -93,7 +99,19 @@ def chmod_in(folder_fd: int, name: str, mode: int) -> None:
 
 
 def remove_in(folder_fd: int, name: str) -> None:
-    """Delete a file, a link, or a whole folder, read-only ones too; nothing there is fine."""
+    """Delete a file, a link, or a whole folder, read-only ones too; nothing there is fine. What
+    becomes another kind of thing meanwhile is looked at again."""
+    for _ in range(REMOVE_TRIES - 1):
+        try:
+            _remove_once(folder_fd, name)
+            return
+        except OSError as error:
+            if error.errno not in _CHANGED_KIND:
+                raise
+    _remove_once(folder_fd, name)
+
+
+def _remove_once(folder_fd: int, name: str) -> None:
     try:
         status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
     except FileNotFoundError:
