@@ -68,6 +68,6 @@ def calls_in(log: str) -> list[tuple[str, Call]]:
 
 
 def generic(path: str) -> str:
-    """The name of a file, without what differs between two runs: process and artifact ids."""
-    name = path.rpartition("/")[2]
-    return re.sub(r"[0-9a-f]{12,64}", "ID", re.sub(r"\.\d+$", ".PID", name))
+    """The name of a file, without what differs between two runs: descriptors, artifact ids."""
+    folder, _, name = path.rpartition("/")
+    return folder if folder == "/proc/self/fd" else re.sub(r"[0-9a-f]{12,64}", "ID", name)

@@ -96,9 +96,9 @@ class Victims:
     def prepare(self) -> str:
         """A machine that has an older version in place, put there by hand; its name."""
         self._lives += 1
-        name = f"n{self._lives}"
+        name = f"{self._lives}/node"  # its end is the same in all lives
         into = self.fleet.folder / name
-        into.mkdir()
+        into.mkdir(parents=True)
         if self.old.is_dir():
             shutil.copytree(self.old, into / "app", symlinks=True)
         else:

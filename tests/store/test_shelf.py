@@ -23,14 +23,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_manifest_comes_back_exactly(folder: Path, manifest: Manifest) -> None:
-    ManifestShelf(folder).add(manifest)
+    ManifestShelf(folder).add(manifest, durable=False)
     again = ManifestShelf(folder).get(manifest.id)
     assert again.raw == manifest.raw
     assert len(list(folder.iterdir())) == 1
 
 
 def test_whoever_uses_a_manifest_shares_it(folder: Path, manifest: Manifest) -> None:
-    ManifestShelf(folder).add(manifest)
+    ManifestShelf(folder).add(manifest, durable=False)
     shelf = ManifestShelf(folder)
     assert shelf.get(manifest.id) is shelf.get(manifest.id)
 
@@ -39,7 +39,7 @@ def test_unused_manifests_leave_memory(
     folder: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shelf_module, "_KEPT_BYTES_MAX", 0)
-    ManifestShelf(folder).add(manifest)
+    ManifestShelf(folder).add(manifest, durable=False)
     shelf = ManifestShelf(folder)
     shelf.get(manifest.id)
     gc.collect()
@@ -47,20 +47,20 @@ def test_unused_manifests_leave_memory(
 
 
 def test_a_damaged_file_is_noticed_and_written_anew(folder: Path, manifest: Manifest) -> None:
-    ManifestShelf(folder).add(manifest)
+    ManifestShelf(folder).add(manifest, durable=False)
     (path,) = folder.iterdir()
     for content in (b"", manifest.raw[:-1] + b"\xff"):
         path.write_bytes(content)
         with pytest.raises(IntegrityError):
             ManifestShelf(folder).get(manifest.id)
     shelf = ManifestShelf(folder)
-    shelf.add(manifest)
+    shelf.add(manifest, durable=False)
     assert path.read_bytes() == manifest.raw
 
 
 def test_removed_is_gone(folder: Path, manifest: Manifest) -> None:
     shelf = ManifestShelf(folder)
-    shelf.add(manifest)
+    shelf.add(manifest, durable=False)
     shelf.remove(manifest.id)
     shelf.remove(manifest.id)
     assert list(folder.iterdir()) == []
@@ -72,7 +72,7 @@ def test_removed_is_gone(folder: Path, manifest: Manifest) -> None:
 
 def test_only_what_is_known_is_kept(folder: Path, manifest: Manifest) -> None:
     shelf = ManifestShelf(folder)
-    shelf.add(manifest)
+    shelf.add(manifest, durable=False)
     (folder / "x.manifest").touch()
     (folder / "y.new").touch()
     shelf.keep_only({manifest.id.removeprefix("blake3:")})

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 DISK_RETRY_S = 4.0
 """How often a transfer that is paused for its disk looks again (promise: goes on within 10 s)."""
 
+Result = TypeVar("Result")
+
 _log = structlog.get_logger(__name__)
 
 
@@ -40,6 +42,7 @@ class Fetches:
         self._store = store
         self._on_transfer = on_transfer
         self._doubted: set[ArtifactId] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
 
     @property
     def active(self) -> int:
@@ -110,7 +113,28 @@ class Fetches:
             return
         transfer.task.cancel()
         self.close_artifact(artifact)
-        self._agent.spawn(asyncio.to_thread(self._store.abandon, artifact))
+        leaving = self._agent.spawn(self._leave(transfer))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    async def _leave(self, transfer: Transfer) -> None:
+        """Delete what of an abandoned fetch is here, once the store no longer works for it: a
+        thread goes on with what it has begun, whoever waits for it or not."""
+        if transfer.work is not None:
+            await asyncio.wait({transfer.work})
+        try:
+            await asyncio.to_thread(self._store.abandon, transfer.artifact)
+        except NotFoundError:
+            pass  # it had not come so far
+        except StrewError as error:
+            _log.warning("not deleted", artifact=transfer.artifact, reason=str(error))
+
+    async def _work(self, transfer: Transfer, work: Callable[..., Result], *of: Any) -> Result:
+        """Have the store work for a transfer, in a thread."""
+        transfer.work = running = asyncio.ensure_future(asyncio.to_thread(work, *of))
+        # who is cancelled does not hear how it ended, and that is no news
+        running.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(running)
 
     def close_artifact(self, artifact: ArtifactId) -> None:
         """Leave its swarm; its data stays in the store."""
@@ -178,6 +202,11 @@ class Fetches:
         except asyncio.CancelledError:
             transfer.end(None, NotFoundError(f"transfer of {transfer.artifact} was stopped"))
             raise
+        except Exception as error:  # a fault of ours: nobody may wait for ever for its end
+            _log.error("transfer broke", artifact=transfer.artifact, exc_info=True)
+            failure = StrewError(f"transfer of {transfer.artifact} broke: {error!r}")
+            self._tell_state(transfer, "failed", failure.message)
+            transfer.end(None, failure)
 
     def _known_manifest(self, transfer: Transfer) -> bytes:
         """That of a fetch which an earlier process began; empty if there is none."""
@@ -192,11 +221,13 @@ class Fetches:
         transfer.disk_failed = None
         transfer.completed.clear()
         try:
-            have = await asyncio.to_thread(self._store.begin, manifest, transfer.target)
+            if self._leaving:  # or what is older could come to the same place after this
+                await asyncio.wait(self._leaving)
+            have = await self._work(transfer, self._store.begin, manifest, transfer.target)
             if not have.complete:
                 transfer.stage = "reusing"
-                transfer.reused_bytes += await asyncio.to_thread(
-                    self._store.reuse, artifact, lambda index: None
+                transfer.reused_bytes += await self._work(
+                    transfer, self._store.reuse, artifact, lambda index: None
                 )
                 have = self._store.bitfield(artifact)
         except DiskError as error:
@@ -213,7 +244,7 @@ class Fetches:
         if failed is None:
             transfer.stage = "finishing"
             try:
-                return await asyncio.to_thread(self._store.finish, artifact)
+                return await self._work(transfer, self._store.finish, artifact)
             except DiskError as error:
                 failed = error
             except UsageError as error:

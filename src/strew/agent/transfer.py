@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
@@ -45,6 +45,8 @@ class Transfer:
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
     task: asyncio.Task[None] | None = None
+    work: asyncio.Future[Any] | None = None
+    """What the store does for it in a thread, or did last."""
 
     @property
     def key(self) -> str:

@@ -60,7 +60,7 @@ class DiskStore:
         manifest = read_manifest(source, on_progress)
         catalogue = self._catalogue
         with self._turn(manifest.id):
-            catalogue.shelf.add(manifest)
+            catalogue.shelf.add(manifest, durable=True)
             known = catalogue.known(manifest.id)
             kind: Kind = "external"
             if known is not None and known.root == source.root and known.phase != "partial":
@@ -89,7 +89,7 @@ class DiskStore:
             root = self._root_for(manifest, target)
             known = self._catalogue.known(manifest.id)
             if known is None:
-                self._catalogue.shelf.add(manifest)
+                self._catalogue.shelf.add(manifest, durable=target is None)
                 copy = self._begin_anew(manifest, root, target, replace, former=None)
             elif known.phase == "partial":
                 if target is not None and known.root != root:

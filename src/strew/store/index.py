@@ -2,6 +2,7 @@
 
 It is rebuilt by publishing and fetching, so WAL with synchronous=NORMAL is enough: a power loss may
 forget the last commits (the artifact is then found again at its target), never damage the file.
+That a download was begun is flushed, though: a `.part` that nobody knows of would stay for ever.
 """
 
 import os
@@ -106,6 +107,14 @@ class Index:
 
     def save(self, row: Row, *, signatures: bytes = b"", lost: bytes = b"") -> None:
         """Insert or replace what is known of an artifact; its age and chunk rows stay."""
+        if row.state == "partial":
+            self._run("PRAGMA synchronous=FULL")
+        try:
+            self._save(row, signatures, lost)
+        finally:
+            self._run("PRAGMA synchronous=NORMAL")
+
+    def _save(self, row: Row, signatures: bytes, lost: bytes) -> None:
         self._run(
             f"""INSERT INTO artifacts ({_COLUMNS}, signatures, lost)
             VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (artifact) DO UPDATE SET

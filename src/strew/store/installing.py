@@ -27,7 +27,7 @@ def install(copy: LocalCopy) -> None:
         # Descriptors open for writing would keep a program from being run ("text file busy").
         placement.close_files()
         if partial:
-            placement.move(lambda: parts.swap_in(placement.root, copy.root), copy.root)
+            placement.move(lambda: parts.swap_in(copy.root, copy.artifact), copy.root)
         copy.signatures = placement.signatures(manifest)
     except OSError as error:
         if doing == "flush":

@@ -138,18 +138,19 @@ def remove_part(root: str, artifact: ArtifactId) -> None:
         raise disk_error(error, "remove", part_path(root, artifact)) from None
 
 
-def swap_in(part: str, root: str) -> None:
-    """Give the finished `.part` its name, atomically; what was there is then at `part`, if any.
+def swap_in(root: str, artifact: ArtifactId) -> None:
+    """Give the finished `.part` its name, atomically; what was there bears its name then, if any.
 
-    OSErrors pass.
+    Its claims are spent, and go in the same flush of the folder. OSErrors pass.
     """
     with folder_of(root) as (folder_fd, name):
-        part_name = os.path.basename(part)
+        part_name = _hidden_name(root, artifact, "part")
         there = kind_in(folder_fd, name)
         if there == "" or (kind_in(folder_fd, part_name) == "file" and there != "dir"):
             os.rename(part_name, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
         else:
             exchange(folder_fd, part_name, name)
+        remove_in(folder_fd, _hidden_name(root, artifact, "have"))
         os.fsync(folder_fd)
 
 

@@ -81,11 +81,12 @@ class _Filling:
             stream.close()
 
     def _take(self, source: LocalCopy, source_index: int, wanted: list[int]) -> None:
-        assert source.phase != "partial", source.artifact
         try:
             data = memoryview(source.read(source_index))
         except (NotFoundError, DiskError):
             return
+        if source.phase == "partial":
+            return  # it is being fetched anew meanwhile
         digest = source.manifest.digest(source_index)  # `read` of a finished copy compared it
         for index in wanted:
             if self._manifest.digest(index) == digest:

@@ -52,12 +52,16 @@ class ManifestShelf:
         self._keep(manifest)
         return manifest
 
-    def add(self, manifest: Manifest) -> None:
-        """Write a manifest unless it is there already (whole or not at all)."""
+    def add(self, manifest: Manifest, *, durable: bool) -> None:
+        """Write a manifest unless it is there already, whole or not at all.
+
+        A durable one outlives a power loss: the store is then the one to have the artifact. Others
+        are got again from whoever told of them, and need not keep a fetch waiting for the disk.
+        """
         path = self._path(manifest.id)
         try:
             if not _has_content(path, manifest.raw):
-                write_whole(path, manifest.raw)  # before what it vouches for can be complete
+                write_whole(path, manifest.raw, durable=durable)
         except OSError as error:
             raise disk_error(error, "write", path) from None
         self._keep(manifest)
