@@ -35,6 +35,16 @@ def test_whoever_uses_a_manifest_shares_it(folder: Path, manifest: Manifest) -> 
     assert shelf.get(manifest.id) is shelf.get(manifest.id)
 
 
+def test_one_that_was_added_twice_is_still_read_once(folder: Path, manifest: Manifest) -> None:
+    shelf = ManifestShelf(folder)
+    shelf.add(manifest, durable=False)
+    shelf.add(Manifest.parse(manifest.raw), durable=False)  # nobody else holds this one
+    gc.collect()
+    (path,) = folder.iterdir()
+    path.unlink()
+    assert shelf.get(manifest.id) is manifest
+
+
 def test_unused_manifests_leave_memory(
     folder: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,8 +85,10 @@ class ManifestShelf:
 
     def _keep(self, manifest: Manifest) -> None:
         with self._lock:
-            self._used[manifest.id] = manifest
-            if manifest.id in self._kept:
+            kept = self._kept.get(manifest.id)
+            self._used[manifest.id] = manifest if kept is None else kept  # which stays in use
+            if kept is not None:
+                self._kept.move_to_end(manifest.id)
                 return
             self._kept[manifest.id] = manifest
             self._kept_bytes += len(manifest.raw)
