@@ -91,7 +91,7 @@ def cut_often(fleet: Fleet, kind: str, cuts: int, dice: random.Random) -> list[C
 
 def recover(fleet: Fleet, cut: Cut, portraits: list[object], newest: str) -> float:
     """Look at a disk after a cut, and start a node on it; the seconds until all is well."""
-    disk = fleet.folder / "after"
+    disk = fleet.folder / "disk"
     with mounted(cut.image, disk):
         target = disk / "into/app"
         if cut.done or os.path.lexists(target):
