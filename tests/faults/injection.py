@@ -21,10 +21,11 @@ CHANGES = (
 _CALL = re.compile(r"^(\d+) +(\w+)\((.*)")
 _NAME = re.compile(r"\"([^\"]+)\"")
 _DESCRIPTOR = re.compile(r"<([^<>]*)>")
+_IN_PART = re.compile(r"[<\"][^<>\"]*(\.part)/[^<>\"]*[>\"]")
 _NO_FILE = ("socket:", "pipe:", "anon_inode:", "/dev/", "TCP", "UDP", "UNIX")
 
 Call = tuple[str, str]
-"""A system call, and the file it was for."""
+"""A system call, and the file it was for; all files inside of a `.part` are one."""
 
 
 def strace(
@@ -60,7 +61,7 @@ def calls_in(log: str) -> list[tuple[str, Call]]:
         if match is None:
             continue
         thread, name, rest = match.groups()
-        at = _NAME.search(rest) or _DESCRIPTOR.search(rest)
+        at = _IN_PART.search(rest) or _NAME.search(rest) or _DESCRIPTOR.search(rest)
         path = at.group(1) if at else ""
         if path and not path.startswith(_NO_FILE):
             found.append((thread, (name, generic(path))))

@@ -50,6 +50,10 @@ FLEETS = 2
 """Side by side: each point is two starts of a program, most of them on one core."""
 
 
+WHOLE = ("node.id", "names.json", "tokens.json", "admin.token")
+"""Files of a data folder that are written as a whole, by several threads."""
+
+
 @dataclass(frozen=True)
 class Point:
     """The n-th of some calls, on one kind of files or on all others."""
@@ -116,6 +120,9 @@ class Victims:
             "claims": [Path(claims_path(root, self.manifest.id))],
             "index": state_files(data / STATE_FILE),
             "floors": state_files(data / SIGNED_FILE),
+            **{name: [data / f"{name}.new"] for name in WHOLE},
+            "manifest": [data / f"manifests/{self.manifest.id[7:]}.manifest.new"],
+            "folder": [self.fleet.folder / name],
         }
 
     def start(self, name: str, wrapped: Sequence[str]) -> Running:
@@ -139,16 +146,16 @@ class Victims:
         points: dict[Point, None] = {}
         hit = set[Call]()
         for line in log.read_text(errors="replace").splitlines():
-            at = {
+            at = [
                 place
                 for place, paths in places.items()
-                if any(f"{path}>" in line or f'{path}"' in line for path in paths)
-            }
+                if any(f"{path}>" in line or f'"{path}"' in line for path in paths)
+            ]
             for thread, call in calls_in(line):
                 hit.add(call)
-                for place in at | {""}:
+                for place in [*at, ""]:
                     counted[thread, place, call[0]] += 1
-                place = next(iter(at), "")
+                place = at[0] if at else ""
                 points[Point(place, call[0], counted[thread, place, call[0]])] = None
         return list(points), hit
 

@@ -347,6 +347,19 @@ def test_early_joins_are_bounded() -> None:
     assert len(table.node._early[LOWER]) == EARLY_JOINS_MAX
 
 
+def test_an_early_join_that_is_not_kept_is_asked_for_again() -> None:
+    """An origin of many artifacts joins each of them with who restarts; the newest comes last."""
+    table = Table()
+    table.links(LOWER)
+    table.play(Published(PUBLISHED))
+    for number in range(EARLY_JOINS_MAX):
+        table.play(MessageReceived(LOWER, Join(number, "blake3:x", b"\0", 1)))
+    assert table.joins(LOWER, 3) == [Send(LOWER, Leave(KEY))]
+    assert told(table.opens(), Join) == [LOWER]
+    table.joins(LOWER, 3)
+    assert table.neighbours == {LOWER}
+
+
 def test_an_early_join_that_was_taken_back_counts_no_more() -> None:
     table = Table()
     table.links(LOWER)

@@ -414,11 +414,13 @@ class Node:
         part = self.participations.get(join.swarm)
         if part is None:
             early = self._early.setdefault(peer, {})
-            if len(early) < EARLY_JOINS_MAX and len(join.have) <= EARLY_HAVE_BYTES_MAX:
+            kept = len(early) < EARLY_JOINS_MAX and len(join.have) <= EARLY_HAVE_BYTES_MAX
+            if kept:
                 early[join.swarm] = join
                 if peer in self._links:
                     self._discovery.met(join.swarm, self._links[peer])
-            if not self._discovery.expects(join.swarm):
+            if not kept or not self._discovery.expects(join.swarm):
+                # what is not kept must be said again: it is, when this node joins after a Leave
                 self._out.append(Send(peer, Leave(join.swarm)))
             return
         if peer in self._links:
