@@ -41,6 +41,9 @@ LAB_TOOLS := ip iperf3 curl aria2c nginx nc
 # What breaks processes, disks and clocks in the tests of faults.
 FAULT_PACKAGES := strace faketime e2fsprogs mount
 FAULT_TOOLS := strace faketime mkfs.ext4 losetup
+# What looks at the dashboard, and what scrapes the metrics.
+SIGHT_PACKAGES := chromium fonts-dejavu-core prometheus
+SIGHT_TOOLS := chromium prometheus promtool
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
 .PHONY: help demo lab lab-tools test test-tools test-faults fuzz bench compiled fmt clean
@@ -65,7 +68,7 @@ $(VENV)/.run-stamp: pyproject.toml constraints.txt Makefile
 
 $(VENV)/.dev-stamp: $(VENV)/.run-stamp
 	@echo "adding the test tools"
-	@$(PIP_INSTALL) --editable '.[dev,lab]'
+	@$(PIP_INSTALL) --editable '.[dev,lab,top,otel]'
 	@touch $@
 
 $(VENV)/.lab-stamp: $(VENV)/.run-stamp
@@ -77,8 +80,8 @@ demo: $(VENV)/.run-stamp
 
 lab-tools: TOOLS := $(LAB_TOOLS)
 lab-tools: PACKAGES := $(LAB_PACKAGES)
-test-tools: TOOLS := $(LAB_TOOLS) $(FAULT_TOOLS)
-test-tools: PACKAGES := $(LAB_PACKAGES) $(FAULT_PACKAGES)
+test-tools: TOOLS := $(LAB_TOOLS) $(FAULT_TOOLS) $(SIGHT_TOOLS)
+test-tools: PACKAGES := $(LAB_PACKAGES) $(FAULT_PACKAGES) $(SIGHT_PACKAGES)
 
 # /usr/sbin is where Debian has ip and nginx, and not on everybody's PATH.
 lab-tools test-tools:
