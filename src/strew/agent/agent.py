@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 import structlog
 
+from strew.agent import lag
 from strew.agent.arrivals import Arrivals
 from strew.agent.client import HOST_HEADER
 from strew.agent.fetches import Fetches
@@ -214,6 +215,7 @@ class Agent:
             self.memory.recall()
             self.spawn(self.memory.keep())
         self.spawn(self.trusting.watch(self._trust_changed))
+        self.spawn(lag.watch(self.metrics.lagged))
         self.trackers.start()
         if self.security is not None:
             self.spawn(self.security.keep(self.trackers.certificate))

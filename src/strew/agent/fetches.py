@@ -12,7 +12,7 @@ import structlog
 
 from strew.agent.envelopes import gather
 from strew.agent.eviction import keep_limit
-from strew.agent.transfer import Transfer
+from strew.agent.transfer import Outcome, Transfer
 from strew.content.bitfield import Bitfield
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
@@ -43,11 +43,6 @@ class Fetches:
         self._on_transfer = on_transfer
         self._doubted: set[ArtifactId] = set()
         self._leaving: set[asyncio.Task[None]] = set()
-
-    @property
-    def active(self) -> int:
-        """Transfers under way."""
-        return sum(not transfer.finished.done() for transfer in self.transfers.values())
 
     def seed(self, manifest: Manifest, *, origin: bool) -> None:
         """Take part in the swarm of an artifact that is complete here."""
@@ -152,17 +147,20 @@ class Fetches:
         only_sources: bool = False,
         as_name_in: Path | None = None,
         holder: tuple[str, int] | None = None,
+        version: int = 0,
     ) -> Transfer:
         """Start (or find) the transfer of an artifact to `target`; None keeps it in the store.
 
         With `as_name_in` the target is the published name inside that folder. `holder` is asked for
-        the manifest before any tracker.
+        the manifest before any tracker. `version` is that of the publication it is fetched by.
         """
         running = self.transfers.get(artifact)
         if running is not None and not running.finished.done():
             return running
         transfer = Transfer(artifact, target, reference, sources, only_sources, holder)
+        transfer.version = version
         transfer.started_s = self._agent.now()
+        transfer.enter("locating", transfer.started_s)
         self.transfers[artifact] = transfer
         self._on_transfer(transfer)
         transfer.task = self._agent.spawn(self._run(transfer, manifest, as_name_in))
@@ -191,22 +189,34 @@ class Fetches:
                 self.seed(manifest, origin=True)
             else:
                 self._agent.tell(StateChanged(transfer.artifact, "seeding"))
-            transfer.end(path, None)
-            self._agent.metrics.transfer_done(transfer)
+            self._end(transfer, path, None, "done")
             if transfer.reference:
                 self._agent.spawn(gather(self._agent, transfer))
         except StrewError as error:
             self._tell_state(transfer, "failed", error.message)
-            _log.warning("transfer failed", artifact=transfer.artifact, reason=str(error))
-            transfer.end(None, error)
+            self._end(transfer, None, error)
         except asyncio.CancelledError:
-            transfer.end(None, NotFoundError(f"transfer of {transfer.artifact} was stopped"))
+            stopped = NotFoundError(f"transfer of {transfer.artifact} was stopped")
+            self._end(transfer, None, stopped, "stopped")
             raise
         except Exception as error:  # a fault of ours: nobody may wait for ever for its end
             _log.error("transfer broke", artifact=transfer.artifact, exc_info=True)
             failure = StrewError(f"transfer of {transfer.artifact} broke: {error!r}")
             self._tell_state(transfer, "failed", failure.message)
-            transfer.end(None, failure)
+            self._end(transfer, None, failure)
+
+    def _end(
+        self,
+        transfer: Transfer,
+        path: Path | None,
+        error: StrewError | None,
+        outcome: Outcome = "failed",
+    ) -> None:
+        """Settle a transfer, and count it."""
+        transfer.ended_s = transfer.ended_s or self._agent.now()
+        transfer.outcome = outcome
+        transfer.end(path, error)
+        self._agent.metrics.transfer_ended(transfer)
 
     def _known_manifest(self, transfer: Transfer) -> bytes:
         """That of a fetch which an earlier process began; empty if there is none."""
@@ -225,7 +235,7 @@ class Fetches:
                 await asyncio.wait(self._leaving)
             have = await self._work(transfer, self._store.begin, manifest, transfer.target)
             if not have.complete:
-                transfer.stage = "reusing"
+                transfer.enter("reusing", self._agent.now())
                 transfer.reused_bytes += await self._work(
                     transfer, self._store.reuse, artifact, lambda index: None
                 )
@@ -233,7 +243,7 @@ class Fetches:
         except DiskError as error:
             self._pause(transfer, error)
             return None
-        transfer.stage = "fetching"
+        transfer.enter("fetching", self._agent.now())
         self._open(manifest, have)
         if have.complete:
             self._agent.tell(StateChanged(artifact, "fetching"))  # not done before it is in place
@@ -242,7 +252,7 @@ class Fetches:
         transfer.count(self._agent.traffic(artifact))
         failed = self._disk_failure(transfer)
         if failed is None:
-            transfer.stage = "finishing"
+            transfer.enter("finishing", self._agent.now())
             try:
                 return await self._work(transfer, self._store.finish, artifact)
             except DiskError as error:
@@ -260,7 +270,7 @@ class Fetches:
         return transfer.disk_failed
 
     def _pause(self, transfer: Transfer, error: DiskError | StrewError) -> None:
-        transfer.stage = "paused"
+        transfer.enter("paused", self._agent.now())
         transfer.reason = error.message
         transfer.disk_failed = error
         self._tell_state(transfer, "paused", error.message)
