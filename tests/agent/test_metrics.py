@@ -60,8 +60,8 @@ TABLE = {
     "strew_datagrams_dropped": Family("counter", {"reason": {fault.value for fault in Fault}}),
     "strew_rate_limit_wait_seconds": Family("counter"),
     "strew_store_bytes": Family("gauge", {"state": {"complete", "partial"}}),
-    "strew_disk_free_bytes": Family("gauge"),
-    "strew_disk_size_bytes": Family("gauge"),
+    "strew_disk_free_bytes": Family("gauge", {"folder": {"data", "into"}}),
+    "strew_disk_size_bytes": Family("gauge", {"folder": {"data", "into"}}),
     "strew_event_loop_lag_seconds": Family("histogram"),
     "strew_tracker_requests": Family("counter", {"op": OPS, "code": STATUSES}),
     "strew_tracker_request_seconds": Family("histogram", {"op": OPS}),
@@ -76,8 +76,8 @@ FOREIGN = re.compile(r"process_\w+")
 BORN = re.compile(r"strew_\w+_created")
 """When a counter began: told beside each by the client library."""
 
-LATER = {"op", "code", "version"}
-"""Labels of which not every value has a sample from the start."""
+LATER = {"op", "code", "version", "folder"}
+"""Labels of which not every value has a sample from the start, or everywhere."""
 
 
 class Scrapes(NamedTuple):
@@ -150,7 +150,9 @@ def test_a_transfer_is_counted_at_both_ends(scrapes: Scrapes) -> None:
     assert value(node, "strew_transfers_ended_total", result="done") == 1
     assert value(node, "strew_transfer_duration_seconds_count") == 1
     assert value(node, "strew_store_bytes", state="complete") == SIZE_BYTES
-    assert value(node, "strew_disk_size_bytes") > value(node, "strew_disk_free_bytes") > 0
+    for folder in ("data", "into"):
+        free_bytes = value(node, "strew_disk_free_bytes", folder=folder)
+        assert value(node, "strew_disk_size_bytes", folder=folder) > free_bytes > 0
     assert value(node, "strew_rate_limit_wait_seconds_total") > 0
     assert value(serve, "strew_tracker_nodes") == 2
 

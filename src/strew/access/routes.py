@@ -70,6 +70,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", f"{_V1}/names/{_NAME}", "resolve", READ),
     Route("GET", f"{_V1}/swarms/{{id}}", "swarm", READ),
     Route("GET", f"{_V1}/nodes", "nodes", READ),
+    Route("GET", f"{_V1}/targets", "targets", READ),
     Route("GET", f"{_V1}/events", "events", READ, held=True),
     Route("GET", f"{_V1}/node", "node", READ),
     Route("GET", f"{_V1}/transfers/{{id}}", "transfer", READ),

@@ -42,6 +42,7 @@ from strew.tracker.clientfaults import client_faults
 from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
 from strew.tracker.reports import PublishRequest, record_fits
 from strew.tracker.service import Tracker
+from strew.tracker.targets import targets_of
 from strew.transfer.web import HEAD_BYTES_MAX, IDLE_S
 from strew.trust import dsse
 
@@ -91,6 +92,7 @@ class NodeApi:
             "envelope": self._envelope,
             "swarm": self._swarm,
             "nodes": self._nodes,
+            "targets": self._targets,
             "names": self._names,
             "resolve": self._resolve,
             "publish": self._publish,
@@ -204,6 +206,9 @@ class NodeApi:
 
     async def _nodes(self, _request: web.Request) -> web.Response:
         return _json(self._directory.nodes())
+
+    async def _targets(self, _request: web.Request) -> web.Response:
+        return _json(targets_of(self._directory.nodes()))
 
     async def _names(self, _request: web.Request) -> web.Response:
         return _json(self._directory.names())

@@ -26,6 +26,7 @@ from strew.tracker.client import PEM
 from strew.tracker.problem import CONTENT_TYPE, Problem
 from strew.tracker.reports import ArtifactReport, PublishRequest, SwarmReport
 from strew.tracker.reports import NodeReport as FleetNode
+from strew.tracker.targets import TargetGroup
 
 VERSION: Final = "3.1.1"
 
@@ -77,6 +78,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "resolve": Spoken("What a name names.", Publication),
     "swarm": Spoken("Who has how much of an artifact.", SwarmReport),
     "nodes": Spoken("Which nodes live.", list[FleetNode]),
+    "targets": Spoken("Which nodes live, as Prometheus' HTTP discovery asks.", list[TargetGroup]),
     "events": Spoken("What happens, as server-sent events.", EVENTS, query="kinds"),
     "node": Spoken("This node as it is now.", NodeReport),
     "transfer": Spoken("How far a fetch is.", TransferReport),

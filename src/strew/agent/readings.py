@@ -90,13 +90,26 @@ class Readings(Collector):
         for state, size_bytes in sizes.items():
             store.add_metric([state], size_bytes)
         yield store
-        folder = self._agent.settings.data
-        try:
-            disk = os.statvfs(folder) if folder is not None else None
-        except OSError:
-            return  # the disk went away: no figure is better than an old one
-        if disk is not None:
-            about = "Space left to this process on the disk of its data folder"
-            yield GaugeMetricFamily("strew_disk_free_bytes", about, disk.f_bavail * disk.f_frsize)
-            about = "Size of the disk of its data folder"
-            yield GaugeMetricFamily("strew_disk_size_bytes", about, disk.f_blocks * disk.f_frsize)
+        yield from self._disks()
+
+    def _disks(self) -> Iterator[Metric]:
+        settings = self._agent.settings
+        free = GaugeMetricFamily(
+            "strew_disk_free_bytes",
+            "Space left to this process on the disk of a folder of its own",
+            labels=["folder"],
+        )
+        size = GaugeMetricFamily(
+            "strew_disk_size_bytes", "Size of the disk of a folder of its own", labels=["folder"]
+        )
+        folders = {"data": settings.data, "into": settings.into if settings.follow else None}
+        for name, folder in folders.items():
+            try:
+                disk = os.statvfs(folder) if folder is not None else None
+            except OSError:
+                continue  # the disk went away: no figure is better than an old one
+            if disk is not None:
+                free.add_metric([name], disk.f_bavail * disk.f_frsize)
+                size.add_metric([name], disk.f_blocks * disk.f_frsize)
+        yield free
+        yield size

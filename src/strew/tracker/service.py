@@ -62,6 +62,7 @@ from strew.tracker.reports import (
     untrusted_record,
 )
 from strew.tracker.state import StateStore
+from strew.tracker.targets import targets_of
 
 LEASES_EVERY_S = 1.0
 """How often ended leases are looked for."""
@@ -153,6 +154,7 @@ class Tracker:
             "publish": self._publish,
             "swarm": self._swarm,
             "nodes": self._nodes,
+            "targets": self._targets,
             "events": self._events,
         }
 
@@ -368,11 +370,17 @@ class Tracker:
             raise NotFoundError(f"nothing is known of {artifact}")
         return _json(report)
 
-    async def _nodes(self, _request: web.Request) -> web.Response:
+    def _known_nodes(self) -> list[NodeReport]:
         now = self._clock()
         reports = {of.id: of for of in self.beside.nodes()} if self.beside is not None else {}
         reports |= {record.peer.id: node_report(record, now) for record in self._state.nodes()}
-        return _json(list(reports.values()))
+        return list(reports.values())
+
+    async def _nodes(self, _request: web.Request) -> web.Response:
+        return _json(self._known_nodes())
+
+    async def _targets(self, _request: web.Request) -> web.Response:
+        return _json(targets_of(self._known_nodes()))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         kinds = _kinds_of(request.query.get("kinds", ""))
