@@ -1,8 +1,9 @@
-"""Each alert that comes with strew, at a real Prometheus that scrapes a real fleet in which there
-is cause for it; and each against series that a person wrote."""
+"""Each alert and each panel that comes with strew, at a real Prometheus that scrapes a real fleet
+in which there is cause for them; and each alert against series that a person wrote."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import signal
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from strew.content.reference import parse_address
+from tests.agent.test_metrics import TABLE
 from tests.cli.processes import until
 from tests.deploy.scraping import DEPLOY, EVERY_MS, Prometheus
 from tests.faults.disks import SmallDisk, fill
@@ -24,6 +26,7 @@ from tests.members import make_file
 
 pytestmark = pytest.mark.timeout(120)
 
+DASHBOARD = DEPLOY / "grafana" / "strew.json"
 RULES = DEPLOY / "prometheus" / "alerts.yml"
 
 SIZE_BYTES = 6_000_000
@@ -37,6 +40,17 @@ FREEZES = 2
 """So often a machine is frozen, for six scrapes: within five minutes of the rules."""
 
 FIRES_WITHIN_S = 30.0
+
+GRID_COLUMNS = 24
+"""How wide Grafana's pages are."""
+
+_SAMPLES = {
+    "counter": "_total",
+    "gauge": "",
+    "summary": "_(sum|count)",
+    "histogram": "_(bucket|sum|count)",
+}
+"""What the samples of a family are called beside its name."""
 
 INSTANCES = {
     "StrewProcessDown": "n1",
@@ -119,10 +133,61 @@ def test_every_alert_is_tried() -> None:
     assert set(re.findall(r"- alert: (\w+)", RULES.read_text())) == set(INSTANCES)
 
 
-@pytest.mark.parametrize("alert", [*INSTANCES])
-def test_an_alert_waits_and_then_fires_where_there_is_cause(harmed: Harmed, alert: str) -> None:
-    until(lambda: "firing" in harmed.states(alert), f"{alert} to fire", FIRES_WITHIN_S)
-    assert harmed.states(alert)[:2] == ["pending", "firing"]
+def test_alerts_wait_and_then_fire_where_there_is_cause_and_the_dashboard_shows_it(
+    harmed: Harmed,
+) -> None:
+    """One test, as the fleet costs more than all of it."""
+    for alert in INSTANCES:
+        until(lambda of=alert: "firing" in harmed.states(of), f"{alert} to fire", FIRES_WITHIN_S)
+        assert harmed.states(alert)[:2] == ["pending", "firing"], alert
+    silent = [
+        (panel, expression)
+        for panel, expression in expressions()
+        if not harmed.prometheus.query(filled_in(expression))
+    ]
+    assert not silent
+
+
+def expressions() -> list[tuple[str, str]]:
+    """Every expression of the dashboard, with its panel's title."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    return [(of["title"], target["expr"]) for of in panels for target in of.get("targets", ())]
+
+
+def filled_in(expression: str) -> str:
+    """As Grafana asks where everything is chosen."""
+    chosen = {"$job": ".*", "$zone": ".*", "$__rate_interval": "1m"}
+    for variable, value in chosen.items():
+        expression = expression.replace(variable, value)
+    assert "$" not in expression
+    return expression
+
+
+def test_the_dashboard_has_no_two_panels_in_one_place_and_each_says_what_it_shows() -> None:
+    dashboard = json.loads(DASHBOARD.read_text())
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard["panels"]:
+        at = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(at["x"], at["x"] + at["w"])
+            for y in range(at["y"], at["y"] + at["h"])
+        }
+        assert not cells & taken and max(x for x, _ in cells) < GRID_COLUMNS, panel["title"]
+        taken |= cells
+        assert panel["type"] == "row" or panel["description"], panel["title"]
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_the_dashboard_asks_for_every_metric_and_for_none_that_is_not() -> None:
+    asked = {
+        name for _, expression in expressions() for name in re.findall(r"\bstrew_\w+", expression)
+    }
+    known = {name: re.compile(f"{name}{_SAMPLES[family.kind]}") for name, family in TABLE.items()}
+    strange = {name for name in asked if not any(of.fullmatch(name) for of in known.values())}
+    assert not strange
+    unseen = {name for name, of in known.items() if not any(map(of.fullmatch, asked))}
+    assert not unseen
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="prometheus is not installed")
