@@ -28,6 +28,7 @@ from strew.agent.remembering import Memory
 from strew.agent.securing import Security, Tls
 from strew.agent.settings import Settings
 from strew.agent.storing import StoreThread
+from strew.agent.tracing import tracing_of
 from strew.agent.trackers import Trackers
 from strew.agent.transfer import Transfer
 from strew.agent.trusting import Trusting
@@ -126,6 +127,7 @@ class Agent:
         self.fetches = Fetches(self, store, on_transfer or (lambda transfer: None))
         self._arrivals = Arrivals(self, store)
         self.metrics = AgentMetrics(self)
+        self.tracing = tracing_of(settings, self.identity.node)
         self.trusting = trusting
         trusting.on_refusal = self.metrics.name_refused
         self.up = TokenBucket(settings.rate_up_bytes_per_s, loop.time)
@@ -264,6 +266,8 @@ class Agent:
         if self.gossiping is not None:
             self.gossiping.port.close()
         await asyncio.to_thread(self.storing.stop)
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
         if self.session is not None:
             await self.session.close()
 

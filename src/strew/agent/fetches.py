@@ -217,6 +217,8 @@ class Fetches:
         transfer.outcome = outcome
         transfer.end(path, error)
         self._agent.metrics.transfer_ended(transfer)
+        if self._agent.tracing is not None:
+            self._agent.tracing.transfer_ended(transfer, self._agent.now())
 
     def _known_manifest(self, transfer: Transfer) -> bytes:
         """That of a fetch which an earlier process began; empty if there is none."""
