@@ -11,6 +11,7 @@ from strew.content.reference import Address
 
 HERE = Address("127.0.0.1", 7301)
 HAS_ALL = {"complete": True, "state": "seeding", "sent_bytes": 5 << 20, "received_bytes": 0}
+TAKES = {"complete": True, "state": "seeding", "sent_bytes": 0, "received_bytes": 64 << 20}
 FETCHES = {"complete": False, "state": "fetching", "sent_bytes": 0, "received_bytes": 1 << 20}
 
 
@@ -40,6 +41,9 @@ def report(
         (report(FETCHES, links=0), "failed", "nobody is connected"),
         (report(HAS_ALL, stale=True), "failed", "1 artifacts"),
         (report(HAS_ALL, stale=True, members=2), "ok", "2 other members"),
+        (report(TAKES), "ok", "received 64.0 MiB"),
+        (report(TAKES, members=2), "warning", "takes and gives nothing"),
+        (report(TAKES | {"sent_bytes": 1 << 20}, members=2), "ok", "sent 1.00 MiB"),
         (report(FETCHES | {"state": "paused", "reason": "no space"}), "failed", "not going on"),
     ],
 )

@@ -83,6 +83,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("POST", f"{_V1}/gossip", "gossip", NODE),
     Route("POST", f"{_V1}/transfers", "fetch", NODE),
     Route("POST", f"{_V1}/certificates", "certify", NODE),
+    Route("POST", f"{_V1}/probe", "probe", NODE),
     # publishing
     Route("PUT", f"{_V1}/artifacts/{{id}}/manifest", "upload", PUBLISH),
     Route("PUT", f"{_V1}/uploads/{{id}}", "take", PUBLISH),

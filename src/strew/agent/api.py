@@ -27,6 +27,7 @@ from strew.agent.client import HELD
 from strew.agent.directory import Directory
 from strew.agent.files import Files
 from strew.agent.openapi import document
+from strew.agent.probing import Prober, decode_probe
 from strew.agent.requests import FetchRequest
 from strew.agent.transfer import Transfer
 from strew.announce.address import is_dialable
@@ -39,7 +40,15 @@ from strew.gossip.protocol import EXCHANGE_BYTES_MAX
 from strew.tracker.admission import Admission
 from strew.tracker.client import PEM
 from strew.tracker.clientfaults import client_faults
-from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
+from strew.tracker.gate import (
+    Gate,
+    Guard,
+    Handler,
+    RequestMetrics,
+    body_of,
+    reference_of,
+    source_of,
+)
 from strew.tracker.reports import PublishRequest, record_fits
 from strew.tracker.service import Tracker
 from strew.tracker.targets import targets_of
@@ -76,6 +85,7 @@ class NodeApi:
             metrics = RequestMetrics(agent.metrics.registry)
             self._gate = Gate(agent.key, metrics, guard)
         self._files = Files(agent)
+        self._prober = Prober()
         self._document = b""
 
     def handlers(self) -> dict[str, Handler]:
@@ -102,6 +112,7 @@ class NodeApi:
             "fetch": self._fetch,
             "gossip": self._gossip,
             "certify": self._certify,
+            "probe": self._probe,
             "gossip-nodes": self._nodes,
             "gossip-names": self._names,
             "gossip-swarm": self._swarm,
@@ -278,6 +289,10 @@ class NodeApi:
         if security is None or transport is None:
             raise NotFoundError("this process issues no certificates")
         return web.Response(body=security.reissue(body, transport), content_type=PEM)
+
+    async def _probe(self, request: web.Request) -> web.Response:
+        asked = decode_probe(await body_of(request, REQUEST_BYTES_MAX))
+        return _json(await self._prober.answer(asked, source_of(request)))
 
     async def _fetch(self, request: web.Request) -> web.Response:
         body = await body_of(request, REQUEST_BYTES_MAX)

@@ -17,6 +17,7 @@ from strew import __version__
 from strew.access.joining import ChallengeAnswer, ChallengeRequest, JoinAnswer, JoinRequest
 from strew.access.routes import Pass, Route
 from strew.agent.client import HELD, NodeReport, TransferReport
+from strew.agent.probing import ProbeReport, ProbeRequest
 from strew.agent.requests import FetchRequest
 from strew.announce.protocol import Announce, Handout
 from strew.content.reference import NAME_MAX_CHARS, TAG_MAX_CHARS
@@ -91,6 +92,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "announce": Spoken("A node tells its state, and hears of peers.", Handout, Announce),
     "gossip": Spoken("One body of an exchange between two members.", BYTES, BYTES),
     "certify": Spoken("Renew the certificate of this connection.", PEM, BYTES),
+    "probe": Spoken("Have this process dial the asker back.", ProbeReport, ProbeRequest),
     "fetch": Spoken("Have this node fetch an artifact.", TransferReport, FetchRequest, 202),
     "upload": Spoken("Give the tracker a manifest.", Schema, BYTES, also=(201,)),
     "take": Spoken(
