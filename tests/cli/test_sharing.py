@@ -16,7 +16,11 @@ FETCHES = {"complete": False, "state": "fetching", "sent_bytes": 0, "received_by
 
 
 def report(
-    *swarms: dict[str, Any], links: int = 1, stale: bool = False, members: int = 0
+    *swarms: dict[str, Any],
+    links: int = 1,
+    stale: bool = False,
+    members: int = 0,
+    suspects: int = 0,
 ) -> NodeReport:
     return NodeReport(
         id="0" * 32,
@@ -27,7 +31,7 @@ def report(
             "silent_s": 90.0 if stale else 1.0,
             "last_failure": "refused" if stale else "",
         },
-        gossip={"living": members},
+        gossip={"living": members, "suspects": suspects},
         swarms={str(number): swarm for number, swarm in enumerate(swarms)},
     )
 
@@ -41,6 +45,8 @@ def report(
         (report(FETCHES, links=0), "failed", "nobody is connected"),
         (report(HAS_ALL, stale=True), "failed", "1 artifacts"),
         (report(HAS_ALL, stale=True, members=2), "ok", "2 other members"),
+        (report(members=20, suspects=2), "ok", "20 other members"),
+        (report(members=20, suspects=3), "warning", "3 members do not answer"),
         (report(TAKES), "ok", "received 64.0 MiB"),
         (report(TAKES, members=2), "warning", "takes and gives nothing"),
         (report(TAKES | {"sent_bytes": 1 << 20}, members=2), "ok", "sent 1.00 MiB"),

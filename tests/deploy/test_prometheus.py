@@ -140,6 +140,8 @@ def test_alerts_wait_and_then_fire_where_there_is_cause_and_the_dashboard_shows_
     for alert in INSTANCES:
         until(lambda of=alert: "firing" in harmed.states(of), f"{alert} to fire", FIRES_WITHIN_S)
         assert harmed.states(alert)[:2] == ["pending", "firing"], alert
+    paused = harmed.fleet.machines["small"].running.errors
+    assert paused.count("paused") == 1, "it looks at its disk again, and says so no more"
     silent = [
         (panel, expression)
         for panel, expression in expressions()

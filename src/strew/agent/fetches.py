@@ -272,11 +272,13 @@ class Fetches:
         return transfer.disk_failed
 
     def _pause(self, transfer: Transfer, error: DiskError | StrewError) -> None:
+        is_first = all(stage != "paused" for stage, _ in transfer.stages)
         transfer.enter("paused", self._agent.now())
         transfer.reason = error.message
         transfer.disk_failed = error
         self._tell_state(transfer, "paused", error.message)
-        _log.warning("paused", artifact=transfer.artifact, reason=str(error))
+        if is_first:  # it looks at the disk again every few seconds, perhaps for days
+            _log.warning("paused", artifact=transfer.artifact, reason=str(error))
 
     def _tell_state(self, transfer: Transfer, state: str, reason: str) -> None:
         """Tell the fleet of a transfer that does not go on, whether it is in the swarm or not."""

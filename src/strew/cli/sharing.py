@@ -19,6 +19,10 @@ TAKEN_BYTES = 64 * MIB
 """A node that received so much and sent nothing, in a fleet of three and more, is not reached. Less
 may have come to it last of all."""
 
+SUSPECTS_RATIO = 0.1
+"""Of the members, as in the alert StrewMembersSuspect: one that dies is suspect for seconds, and a
+tenth of a fleet at once is a network."""
+
 ASK_WITHIN_S = 3.0
 """For each process: one on this machine answers in milliseconds."""
 
@@ -83,6 +87,11 @@ def judge(address: Address, node: NodeReport) -> Finding:
     if fetching and not node.links:
         remedy = "can it reach other nodes' ports? Behind a firewall, open this port for them"
         return Finding(CHECK, "failed", f"{detail}; it fetches and nobody is connected", remedy)
+    suspects = int(node.gossip.get("suspects", 0))
+    if suspects > SUSPECTS_RATIO * members:
+        remedy = "open its UDP port both ways; is the machine out of processor?"
+        what = f"{suspects} members do not answer it over UDP"
+        return Finding(CHECK, "warning", f"{detail}; {what}", remedy)
     if received_bytes >= TAKEN_BYTES and not sent_bytes and members > 1:
         remedy = (
             "others took nothing: is its port open to them (--join HOST:PORT has one dial back), "
