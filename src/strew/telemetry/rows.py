@@ -98,6 +98,8 @@ class Row:
         self.sent_bytes = self.duplicate_bytes = 0
         self.received_bytes_per_s = self.sent_bytes_per_s = 0.0
         self.done_unix_s: float | None = None
+        self.state: MachineState = told.state
+        self.reason = told.reason
         self.telemetry: SwarmTelemetry | None = None
         self.told_s = self.heard_s = 0.0
         self.down: tuple[float, ...] = ()
@@ -128,11 +130,13 @@ class Row:
     def hear(self, told: MachineTold, now: float) -> None:
         """An announce. Counts of telemetry are newer than those of an announce just before it."""
         self.host, self.port = told.host, told.port
-        self.state, self.reason = told.state, told.reason
+        tells = self.telemetry is not None and now - self.told_s <= STALE_AFTER_S
+        if not (told.state == "waiting" and tells):
+            self.state, self.reason = told.state, told.reason
         self.is_origin, self.follows = told.is_origin, told.follows
         self.heard_s = max(self.heard_s, now)
         self.done_unix_s = told.done_unix_s
-        if self.telemetry is None or now - self.told_s > STALE_AFTER_S:
+        if not tells:
             self.received_bytes_per_s = told.received_bytes_per_s
             self.sent_bytes_per_s = told.sent_bytes_per_s
             self.have_chunks = told.have_chunks
@@ -145,7 +149,10 @@ class Row:
         self.duplicate_bytes = max(self.duplicate_bytes, told.duplicate_bytes)
 
     def tell(self, told: SwarmTelemetry, now: float) -> None:
-        """Telemetry, whose bitfield the board has taken already."""
+        """Telemetry, whose bitfield the board has taken already. Who tells of it has begun, also
+        where its next announce is yet to say so."""
+        if self.state == "waiting" and not told.origin:
+            self.state = "fetching"
         self.telemetry = told
         self.told_s = self.heard_s = now
         self.have_chunks = self.bits.bit_count()

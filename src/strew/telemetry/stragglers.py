@@ -24,8 +24,9 @@ SETTLING_S: Final = 3.0
 """Nothing but silence and pauses is held against a machine before its fetch has run so long: the
 first seconds of a transfer are nobody's usual ones."""
 
-STARTING_S: Final = 5.0
-"""A machine that has heard of an artifact for so long should have begun."""
+STARTING_S: Final = 12.0
+"""A machine that follows a name for so long should have begun, and said so: one that only announces
+does that every 10 s."""
 
 PEERS_MIN: Final = 2
 """Others whose middle a machine is compared with; with fewer there is no usual."""
