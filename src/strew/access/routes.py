@@ -79,6 +79,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/files/{id}/{path:.*}", "files", Pass.FILES, held=True),
     # taking part
     Route("POST", f"{_V1}/announce", "announce", NODE),
+    Route("POST", f"{_V1}/telemetry", "telemetry", NODE),
     Route("POST", f"{_V1}/gossip", "gossip", NODE),
     Route("POST", f"{_V1}/transfers", "fetch", NODE),
     Route("POST", f"{_V1}/certificates", "certify", NODE),

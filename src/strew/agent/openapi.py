@@ -21,6 +21,7 @@ from strew.agent.requests import FetchRequest
 from strew.announce.protocol import Announce, Handout
 from strew.content.reference import NAME_MAX_CHARS, TAG_MAX_CHARS
 from strew.publication import Publication
+from strew.telemetry.protocol import Telemetry, TelemetryWanted
 from strew.tracker.admission import TokenReport, TokenRequest
 from strew.tracker.client import PEM
 from strew.tracker.problem import CONTENT_TYPE, Problem
@@ -87,6 +88,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
         "A file of an artifact, or a Range of it.", BYTES, query="token", also=(206, 304, 416)
     ),
     "announce": Spoken("A node tells its state, and hears of peers.", Handout, Announce),
+    "telemetry": Spoken("A node tells what its transfers do.", TelemetryWanted, Telemetry),
     "gossip": Spoken("One body of an exchange between two members.", BYTES, BYTES),
     "certify": Spoken("Renew the certificate of this connection.", PEM, BYTES),
     "fetch": Spoken("Have this node fetch an artifact.", TransferReport, FetchRequest, 202),

@@ -33,6 +33,7 @@ from strew.content.reference import Address, Name
 from strew.errors import IntegrityError, ProtocolError, UnavailableError
 from strew.fleet import FleetKey
 from strew.publication import Publication, Signature
+from strew.telemetry.protocol import Telemetry, TelemetryWanted, encode_telemetry
 from strew.tracker.feed import HEARTBEAT_S
 from strew.tracker.problem import error_of_answer
 from strew.tracker.reports import ArtifactReport, NodeReport, PublishRequest, SwarmReport
@@ -114,6 +115,13 @@ class TrackerClient:
             limit_bytes=HANDOUT_BYTES_MAX,
         )
         return dialable_handout(decode_handout(body), announce.node)
+
+    async def telemetry(self, telemetry: Telemetry) -> TelemetryWanted:
+        """Tell what this node's transfers do; the answer says when to tell it again."""
+        body = await self._asked(
+            "POST", "/api/v1/telemetry", self._node, data=encode_telemetry(telemetry)
+        )
+        return self._decoded(body, TelemetryWanted)
 
     async def certificate(self, request: bytes) -> bytes:
         """A new certificate for the one this client shows; both PEM. NotFoundError where none are

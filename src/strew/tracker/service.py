@@ -45,6 +45,7 @@ from strew.errors import (
 from strew.fleet import FleetKey
 from strew.messages import PeerId
 from strew.publication import Publication
+from strew.telemetry.protocol import TELEMETRY_BYTES_MAX, TelemetryWanted, decode_telemetry
 from strew.tracker.feed import KINDS, Feed
 from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
 from strew.tracker.notary import NoNotary, Notary
@@ -79,6 +80,9 @@ UNNAMED_KEPT_S = 86_400.0
 """A manifest that nobody named and nobody holds is forgotten after a day: its push died."""
 
 PRUNE_EVERY_S = 3600.0
+
+TELEMETRY_EVERY_S = 1.0
+"""How often nodes are to tell what their transfers do."""
 
 _log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
@@ -144,6 +148,7 @@ class Tracker:
         """What the API does, by op of strew.access.routes."""
         return {
             "announce": self._announce,
+            "telemetry": self._telemetry,
             "artifacts": self._artifacts,
             "artifact": self._artifact,
             "manifest": self._manifest,
@@ -255,6 +260,15 @@ class Tracker:
         if is_new and not announce.leaving:
             self.gate.note(request, "member", node=announce.node)
         return _json_bytes(encode(reply))
+
+    async def _telemetry(self, request: web.Request) -> web.Response:
+        telemetry = decode_telemetry(await body_of(request, TELEMETRY_BYTES_MAX))
+        if request.transport is None:
+            raise ConnectionResetError("the teller has gone")
+        require_certified(request.transport, telemetry.node)
+        if self._state.node(telemetry.node) is None:
+            raise NotFoundError(f"node {telemetry.node} has not announced itself here")
+        return _json(TelemetryWanted(TELEMETRY_EVERY_S))
 
     async def _artifacts(self, _request: web.Request) -> web.Response:
         names: dict[ArtifactId, list[Publication]] = {}
