@@ -310,8 +310,8 @@ class Board:
         return round(now - self.facts.published_unix_s, 2)
 
     def flows(self, links: Mapping[PeerId, Sequence[LinkTelemetry]], limit: int) -> list[Flow]:
-        """Who sent how much to whom, the most first. Both ends tell; the receiver is believed where
-        it did, since what it counts arrived. In a large fleet the largest links of each machine
+        """Who sent how much to whom, the most first. Where both ends tell, the receiver is
+        believed: what it counts arrived. In a large fleet the largest links of each machine
         stand for all: it tells them in that order, and no more would fit."""
         each = max(FLOWS_EACH_MIN, FLOWS_SPARE * limit // max(1, len(self.rows)))
         found: dict[tuple[int, int], int] = {}
@@ -323,8 +323,8 @@ class Board:
                     continue
                 if link.received_bytes:
                     found[other, row.number] = link.received_bytes
-                if link.sent_bytes:
-                    found.setdefault((row.number, other), link.sent_bytes)
+                if link.sent_bytes and link.peer not in links:
+                    found[row.number, other] = link.sent_bytes
         largest = nlargest(limit, found.items(), key=itemgetter(1))
         return [(sender, receiver, count) for (sender, receiver), count in largest]
 

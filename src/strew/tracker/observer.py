@@ -51,8 +51,8 @@ go first. 2000 machines in 16 artifacts of 8000 chunks have 32 MB."""
 TICK_S: Final = 1.0
 """Between two points of the curves; and between two judgements of who lags, in a small fleet."""
 
-JUDGE_S_PER_ROW: Final = 0.002
-"""One judgement costs some 8 us for each machine: 0.4 % of a core at this pace, 2 s between two of
+JUDGE_S_PER_ROW: Final = 0.003
+"""One judgement costs some 8 us for each machine: 0.3 % of a core at this pace, 3 s between two of
 1000 machines. Lower: causes come sooner in large fleets."""
 
 FRAME_EVERY_S: Final = 0.25
@@ -60,9 +60,9 @@ FRAME_S_PER_ROW: Final = 0.0005
 """Between two events of one board: four a second, two of 1000 machines. Its numbers alone cost some
 2 us for each machine."""
 
-FLOWS_WAITS: Final = 0.25
+FLOWS_WAITS: Final = 0.5
 """Flows are told again after this part of the time within which machines tell them: going through
-those of 1000 machines takes 12 ms."""
+those of 1000 machines takes 24 ms."""
 
 LINGER_S: Final = 12.0
 """A transfer that is over is looked after for so long after its last word."""
