@@ -26,7 +26,7 @@ from strew.agent.agent import Agent
 from strew.agent.client import HELD
 from strew.agent.directory import Directory
 from strew.agent.files import Files
-from strew.agent.looking import Looking
+from strew.agent.looking import Looking, NodeSight
 from strew.agent.openapi import document
 from strew.agent.requests import FetchRequest
 from strew.agent.transfer import Transfer
@@ -71,7 +71,9 @@ class NodeApi:
         self._directory = Directory(agent)
         if tracker is not None:
             self._gate = tracker.gate
-            tracker.beside = self._directory if agent.gossiping is not None else None
+            if agent.gossiping is not None:
+                tracker.beside = self._directory
+                tracker.sight.beside = NodeSight(agent, self._directory).facts
         else:
             metrics = RequestMetrics(agent.metrics.registry)
             self._gate = Gate(agent.key, metrics, guard)

@@ -120,9 +120,8 @@ class Tracker:
         self._notary = notary or NoNotary()
         self._registry = Registry(dice, self._notary.signatory)
         self._feed = Feed()
-        self.observer = Observer(
-            TrackerSight(state, clock), self._feed, clock, takes_telemetry=True
-        )
+        self.sight = TrackerSight(state, clock)
+        self.observer = Observer(self.sight, self._feed, clock, takes_telemetry=True)
         self._moved: dict[ArtifactId, None] = {}
         """Swarms to tell of, in the order in which they moved."""
         self._ready = False

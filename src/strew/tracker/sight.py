@@ -45,13 +45,15 @@ class TrackerSight:
     def __init__(self, state: StateStore, clock: Callable[[], float]) -> None:
         self._state = state
         self._clock = clock
+        self.beside: Callable[[ArtifactId], Facts | None] | None = None
+        """Asked for what has its name from elsewhere: nodes tell of that here, too."""
 
     def facts(self, artifact: ArtifactId) -> Facts | None:
         """As Sight.facts."""
         known = self._state.facts(artifact)
-        if known is None:
-            return None
-        return facts_of(known, self._state.names_of(artifact))
+        if known is not None:
+            return facts_of(known, self._state.names_of(artifact))
+        return self.beside(artifact) if self.beside is not None else None
 
     def machines(self, facts: Facts) -> Iterable[MachineTold]:
         """As Sight.machines."""
