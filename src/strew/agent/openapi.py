@@ -22,9 +22,11 @@ from strew.announce.protocol import Announce, Handout
 from strew.content.reference import NAME_MAX_CHARS, TAG_MAX_CHARS
 from strew.publication import Publication
 from strew.telemetry.protocol import Telemetry, TelemetryWanted
+from strew.telemetry.report import Report
 from strew.tracker.admission import TokenReport, TokenRequest
 from strew.tracker.client import PEM
 from strew.tracker.problem import CONTENT_TYPE, Problem
+from strew.tracker.reporting import RECORDING
 from strew.tracker.reports import ArtifactReport, PublishRequest, SwarmReport
 from strew.tracker.reports import NodeReport as FleetNode
 
@@ -77,6 +79,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "names": Spoken("What names there are.", list[Publication]),
     "resolve": Spoken("What a name names.", Publication),
     "swarm": Spoken("Who has how much of an artifact.", SwarmReport),
+    "report": Spoken("Where the time of a transfer went.", Report, query=RECORDING),
     "nodes": Spoken("Which nodes live.", list[FleetNode]),
     "events": Spoken("What happens, as server-sent events.", EVENTS, query="kinds"),
     "node": Spoken("This node as it is now.", NodeReport),

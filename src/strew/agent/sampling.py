@@ -288,7 +288,7 @@ class Sampler:
         swarms, ended = [], []
         for course in sorted(self.courses.values(), key=_pressing)[:SWARMS_MAX]:
             is_news = course.ended_s is not None and not course.told
-            have = self._have(ArtifactId(course.artifact))
+            have = self.have(ArtifactId(course.artifact))
             if is_news:
                 ended.append(course)
             if have is not None:
@@ -306,7 +306,7 @@ class Sampler:
         )
         return Told(telemetry, self.diary.count, tuple(ended))
 
-    def _have(self, artifact: ArtifactId) -> Bitfield | None:
+    def have(self, artifact: ArtifactId) -> Bitfield | None:
         """What is here of it; None where that cannot be said: not yet, or no longer."""
         part = self._part(artifact)
         if part is not None:

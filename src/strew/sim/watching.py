@@ -107,9 +107,8 @@ class Watch:
             if peer.alive and course.ended_s is not None:
                 self._look_at(peer, course, self._fleet.world.now)
                 self._tell(peer, course)
-        return self._recorder.recording(
-            kind="sim", bound_s=bound_s, latency_s=self._fleet.terms.latency_s
-        )
+        latency_s = self._fleet.terms.latency_s
+        return self._recorder.taken(kind="sim", bound_s=bound_s, latency_s=latency_s).recording()
 
 
 def _count(course: Course, part: Participation) -> None:

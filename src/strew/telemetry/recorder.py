@@ -68,10 +68,11 @@ class Who(NamedTuple):
 class _Machine:
     """What is known of one. Its timeline is kept packed: as objects it takes ten times as much."""
 
-    __slots__ = ("done_s", "heard_s", "rates", "sent_bytes", "swarm", "timeline", "who")
+    __slots__ = ("complete", "done_s", "heard_s", "rates", "sent_bytes", "swarm", "timeline", "who")
 
     def __init__(self, who: Who) -> None:
         self.who = who
+        self.complete = False
         self.heard_s: float | None = None
         self.rates = (0.0, 0.0)
         self.sent_bytes = 0
@@ -195,7 +196,7 @@ class FleetLog:
 
 
 class Recorder:
-    """One artifact's; `heard` takes each message, `recording` says what it came to so far."""
+    """One artifact's; `heard` takes each message, `taken` says what it came to so far."""
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
@@ -222,7 +223,7 @@ class Recorder:
             )
         since_s = machine.heard_s if machine.heard_s is not None else at_s - swarm.elapsed_s
         ended = False
-        if swarm.timeline is not None and not machine.timeline:
+        if swarm.timeline is not None and machine.done_s is None:
             ended = True
             timeline = swarm.timeline
             over_s = at_s - max(0.0, swarm.elapsed_s - timeline.elapsed_s)
@@ -236,6 +237,7 @@ class Recorder:
             self._log.message(max(0.0, since_s), at_s, swarm, sent_bytes)
             machine.sent_bytes = max(machine.sent_bytes, swarm.sent_bytes)
         machine.heard_s = at_s
+        machine.complete = have.complete
         machine.rates = (telemetry.rate_down_bytes_per_s, telemetry.rate_up_bytes_per_s)
         machine.swarm = msgspec.structs.replace(swarm, have=b"", sources="", timeline=None)
         return ended
@@ -249,9 +251,7 @@ class Recorder:
     def under_way(self) -> int:
         """How many machines that were heard are still fetching."""
         return sum(
-            not machine.timeline
-            for machine in self._machines.values()
-            if machine.swarm is not None and not machine.swarm.origin
+            not machine.timeline and not machine.complete for machine in self._machines.values()
         )
 
     @property
@@ -259,59 +259,79 @@ class Recorder:
         """Whether nobody that fetched has told how it was."""
         return not any(machine.timeline for machine in self._machines.values())
 
-    def recording(
+    def taken(
         self,
         partial: str = "",
         *,
         kind: Kind = "fleet",
         bound_s: float | None = None,
         latency_s: float = 0.0,
-    ) -> Recording:
-        """What it came to."""
-        facts = self.facts
-        rows = [_row(machine) for machine in self._machines.values() if machine.swarm is not None]
+    ) -> Taken:
+        """All of it as it is now, of which a recording can be made elsewhere, at leisure."""
+        if self._left_out and not partial:
+            partial = f"a recording has at most {MACHINES_MAX} machines"
+        machines = [machine for machine in self._machines.values() if machine.swarm is not None]
+        rows = [_row(machine) for machine in machines]
         links, link_from = _links(rows)
         carried = sum(row.rate_up_bytes_per_s or links[row.id] for row in rows)
-        uplinks = self._log.sight(facts.size_bytes, carried)
+        base = Recording(
+            **self.facts._asdict(),
+            kind=kind,
+            bound_s=bound_s,
+            latency_s=latency_s,
+            link_from=link_from,
+            fleet=self._log.told(),
+            partial=partial,
+        )
+        timelines = [machine.timeline for machine in machines]
+        sight = self._log.sight(self.facts.size_bytes, carried)
+        return Taken(base, rows, timelines, links, sight)
+
+
+class Taken(NamedTuple):
+    """What a recording is made of; see Recorder.taken."""
+
+    base: Recording
+    rows: list[RecordedMachine]
+    timelines: list[bytes]
+    links: dict[str, float]
+    sight: UplinksSight
+
+    def recording(self) -> Recording:
+        """The recording: of each machine's timeline, what its time went to. A thousand machines
+        take a second or two."""
         machines = []
         last: tuple[float, Timeline] | None = None
-        for row in rows:
-            packed = self._machines[PeerId(row.id)].timeline
-            link = links[row.id]
-            done_s = row.done_s
-            if packed and done_s is not None:
-                timeline = _unpack(packed)
-                lost_s = losses_of(timeline, done_s, link, uplinks)
-                row = msgspec.structs.replace(
+        for row, packed in zip(self.rows, self.timelines, strict=True):
+            done_s, link = row.done_s, self.links[row.id]
+            if not packed or done_s is None:
+                machines.append(row)
+                continue
+            timeline = _unpack(packed)
+            lost_s = losses_of(timeline, done_s, link, self.sight)
+            machines.append(
+                msgspec.structs.replace(
                     row,
                     begun_s=max(0.0, done_s - timeline.elapsed_s),
                     link_bytes_per_s=link,
                     lost_s=tuple(round(s, 6) for s in lost_s),
                 )
-                if last is None or done_s > last[0]:
-                    last = (done_s, timeline)
-            machines.append(row)
-        if self._left_out and not partial:
-            partial = f"a recording has at most {MACHINES_MAX} machines"
-        return Recording(
-            **facts._asdict(),
-            kind=kind,
-            bound_s=bound_s,
-            latency_s=latency_s,
-            link_from=link_from,
-            machines=tuple(machines),
-            fleet=self._log.told(),
-            last=last[1] if last is not None else None,
-            partial=partial,
+            )
+            if last is None or done_s > last[0]:
+                last = (done_s, timeline)
+        return msgspec.structs.replace(
+            self.base, machines=tuple(machines), last=last[1] if last is not None else None
         )
 
 
 def _row(machine: _Machine) -> RecordedMachine:
     swarm = machine.swarm
     assert swarm is not None
+    fetched = swarm.received_origin_bytes + swarm.received_near_bytes + swarm.received_far_bytes
     return RecordedMachine(
         **machine.who._asdict(),
         origin=swarm.origin,
+        held=machine.complete and not (machine.timeline or fetched or swarm.origin),
         failed=swarm.failed,
         done_s=machine.done_s,
         rate_down_bytes_per_s=machine.rates[0],

@@ -58,6 +58,8 @@ class RecordedMachine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=T
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     zone: ZoneText = ""
     origin: bool = False
+    held: bool = False
+    """It had all of it from the start, and sent to others."""
     failed: bool = False
     begun_s: Seconds = 0.0
     done_s: Seconds | None = None
@@ -121,8 +123,8 @@ class Recording(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     @property
     def followers(self) -> list[RecordedMachine]:
-        """All but origins."""
-        return [machine for machine in self.machines if not machine.origin]
+        """Those that were to fetch it."""
+        return [machine for machine in self.machines if not (machine.origin or machine.held)]
 
     @property
     def last_machine(self) -> RecordedMachine | None:
