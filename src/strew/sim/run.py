@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -121,9 +121,11 @@ def _within(what: str, value: int, lowest: int, highest: int) -> None:
         raise UsageError(f"{value} {what}: from {lowest} to {highest} can be simulated")
 
 
-def why_not(strategy: str, scenario: str, terms: Terms) -> str:
+def why_not(
+    strategy: str, scenario: str, terms: Terms, scenarios: Mapping[str, Scenario] = SCENARIOS
+) -> str:
     """Why this way is not simulated in this scenario; empty if it is."""
-    chosen = SCENARIOS[scenario]
+    chosen = scenarios[scenario]
     if strategy == SWARM:
         if terms.trackerless and chosen.tracker:
             return f"scenario {scenario} is about a tracker, and there is none"
@@ -135,9 +137,11 @@ def why_not(strategy: str, scenario: str, terms: Terms) -> str:
     return ""
 
 
-def admitted(strategy: str, scenario: str, terms: Terms) -> Terms:
+def admitted(
+    strategy: str, scenario: str, terms: Terms, scenarios: Mapping[str, Scenario] = SCENARIOS
+) -> Terms:
     """The terms of this run, as its scenario has them; UsageError if it cannot be."""
-    chosen = SCENARIOS[scenario]
+    chosen = scenarios[scenario]
     check(terms)
     terms = chosen.terms(terms)
     if terms.nodes < chosen.nodes_min:
@@ -145,7 +149,7 @@ def admitted(strategy: str, scenario: str, terms: Terms) -> Terms:
             f"{terms.nodes} nodes: scenario {scenario} needs {chosen.nodes_min} or more",
             hint="give more --nodes",
         )
-    reason = why_not(strategy, scenario, terms)
+    reason = why_not(strategy, scenario, terms, scenarios)
     if reason:
         hint = f"{SWARM} is, and all are in scenario flash with one rack"
         raise UsageError(reason, hint="" if strategy == SWARM else hint)
@@ -159,6 +163,7 @@ def simulate(
     *,
     began: Began | None = None,
     watched: bool = False,
+    scenarios: Mapping[str, Scenario] = SCENARIOS,
 ) -> Outcome:
     """Spread once, in virtual time. `began` is called when the world is there and time not yet. Who
     is `watched` takes the same course, and is recorded.
@@ -166,8 +171,8 @@ def simulate(
     UsageError for terms or a pair that cannot be, UnavailableError if machines that could finish
     do not, DeadlineExceededError if not within the limit, LawBroken if a node breaks a law.
     """
-    terms = admitted(strategy, scenario, terms)
-    chosen = SCENARIOS[scenario]
+    terms = admitted(strategy, scenario, terms, scenarios)
+    chosen = scenarios[scenario]
     with _without_collector():
         began_s = time.perf_counter()
         if strategy == SWARM:

@@ -45,10 +45,10 @@ class Cause(StrEnum):
 
 
 TEXTS: Final[dict[Cause, str]] = {
-    Cause.START: "until chunks could come: the news, announce, manifest, reuse, connections",
-    Cause.FIRST_COPIES: "only an origin had what was missing, or it was just being passed on",
-    Cause.UPLINKS_IDLE: "others had what was missing and room to send it, and did not offer it",
-    Cause.UPLINKS_BUSY: "those who had what was missing were sending to others",
+    Cause.START: "until chunks could come: news, announce, manifest, connections",
+    Cause.FIRST_COPIES: "only an origin had what was missing, and it gave less than a link takes",
+    Cause.UPLINKS_IDLE: "others had what was missing and room to send it, and offered nothing",
+    Cause.UPLINKS_BUSY: "who had what was missing was sending to others",
     Cause.SLOW_SENDERS: "chunks came more slowly than the link carries, or not at all when asked",
     Cause.DUPLICATES: "chunks that were here already came again",
     Cause.CONTROL: "asked for chunks, and the messages were on their way",

@@ -11,7 +11,7 @@ import msgspec
 from strew.telemetry.causes import CAUSES, TEXTS, Cause
 from strew.telemetry.protocol import Uplink
 from strew.telemetry.recorder import BUSY
-from strew.telemetry.recording import RecordedMachine, Recording
+from strew.telemetry.recording import Kind, RecordedMachine, Recording
 
 UPLINK_TEXTS: Final[dict[Uplink, str]] = {
     Uplink.UNWANTED: "had nothing that anybody connected lacked",
@@ -59,6 +59,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     artifact: str
     reference: str
+    kind: Kind
     nodes: int
     measured: int
     size_bytes: int
@@ -99,6 +100,7 @@ def report_of(recording: Recording) -> Report:
     return Report(
         artifact=recording.artifact,
         reference=recording.reference,
+        kind=recording.kind,
         nodes=len(followers),
         measured=len(measured),
         size_bytes=recording.size_bytes,
