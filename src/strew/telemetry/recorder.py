@@ -68,11 +68,22 @@ class Who(NamedTuple):
 class _Machine:
     """What is known of one. Its timeline is kept packed: as objects it takes ten times as much."""
 
-    __slots__ = ("complete", "done_s", "heard_s", "rates", "sent_bytes", "swarm", "timeline", "who")
+    __slots__ = (
+        "complete",
+        "done_s",
+        "heard_s",
+        "held",
+        "rates",
+        "sent_bytes",
+        "swarm",
+        "timeline",
+        "who",
+    )
 
     def __init__(self, who: Who) -> None:
         self.who = who
         self.complete = False
+        self.held = False
         self.heard_s: float | None = None
         self.rates = (0.0, 0.0)
         self.sent_bytes = 0
@@ -223,10 +234,13 @@ class Recorder:
             )
         since_s = machine.heard_s if machine.heard_s is not None else at_s - swarm.elapsed_s
         ended = False
-        if swarm.timeline is not None and machine.done_s is None:
+        timeline = swarm.timeline
+        over_s = at_s
+        if timeline is not None:
+            over_s -= max(0.0, swarm.elapsed_s - timeline.elapsed_s)
+            machine.held |= over_s < 0.0  # it fetched it before, by another name
+        if timeline is not None and machine.done_s is None and not (swarm.origin or machine.held):
             ended = True
-            timeline = swarm.timeline
-            over_s = at_s - max(0.0, swarm.elapsed_s - timeline.elapsed_s)
             machine.timeline = _pack(timeline)
             machine.done_s = None if swarm.failed else over_s
             since_s = over_s
@@ -331,7 +345,7 @@ def _row(machine: _Machine) -> RecordedMachine:
     return RecordedMachine(
         **machine.who._asdict(),
         origin=swarm.origin,
-        held=machine.complete and not (machine.timeline or fetched or swarm.origin),
+        held=machine.held or (machine.complete and not (machine.timeline or fetched)),
         failed=swarm.failed,
         done_s=machine.done_s,
         rate_down_bytes_per_s=machine.rates[0],
@@ -354,7 +368,12 @@ def _links(rows: list[RecordedMachine]) -> tuple[dict[str, float], LinkFrom]:
     if rows and all(row.rate_down_bytes_per_s for row in rows):
         return {row.id: row.rate_down_bytes_per_s for row in rows}, "rate"
     fastest = max(
-        (max(row.fastest_received_bytes_per_s, row.fastest_sent_bytes_per_s) for row in rows),
+        # an origin may have had it over no link at all, from a publisher on the same machine
+        (
+            max(row.fastest_received_bytes_per_s, row.fastest_sent_bytes_per_s)
+            for row in rows
+            if not (row.origin or row.held)
+        ),
         default=0.0,
     )
     whole = max((row.fetched_bytes / row.done_s for row in rows if row.done_s), default=0.0)
