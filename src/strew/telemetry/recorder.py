@@ -42,6 +42,9 @@ GIVEN_OVER_S: Final = 0.5
 """Over how long it is looked how much an origin gave: it hands chunks over whole. Lower: a slow one
 seems to give nothing and then much; higher: what is short is not seen."""
 
+GIVEN_OVER_CHUNKS: Final = 24
+"""And over so many chunks at least: as many are on their way from it at one time."""
+
 BUSY: Final = (Uplink.SENDING, Uplink.LIMITED)
 
 
@@ -118,6 +121,7 @@ class UplinksSight(NamedTuple):
     """What the uplinks of a fleet did; see strew.telemetry.causes.Uplinks."""
 
     size_bytes: int
+    chunk_bytes: float
     capacity_bytes_per_s: float
     all_s: _Sums
     busy_s: _Sums
@@ -138,7 +142,8 @@ class UplinksSight(NamedTuple):
         """How far the origin gave less than a link takes, while it had not given everything."""
         if self.origin_sent.until(begin_s) >= GIVEN_RATIO * self.size_bytes:
             return 0.0
-        spare_s = max(0.0, GIVEN_OVER_S - (end_s - begin_s)) / 2.0
+        over_s = max(GIVEN_OVER_S, GIVEN_OVER_CHUNKS * self.chunk_bytes / link_bytes_per_s)
+        spare_s = max(0.0, over_s - (end_s - begin_s)) / 2.0
         begin_s, end_s = max(0.0, begin_s - spare_s), end_s + spare_s
         given = self.origin_sent.within(begin_s, end_s)
         return max(0.0, 1.0 - given / (link_bytes_per_s * (end_s - begin_s)))
@@ -171,7 +176,7 @@ class FleetLog:
             amounts += [(ORIGIN, seconds), (ORIGIN_BUSY, busy * seconds), (ORIGIN_SENT, sent_bytes)]
         self._log.add(begin_s, end_s, amounts)
 
-    def sight(self, size_bytes: int, capacity_bytes_per_s: float) -> UplinksSight:
+    def sight(self, facts: Facts, capacity_bytes_per_s: float) -> UplinksSight:
         """How it is looked at; `capacity_bytes_per_s` is what all uplinks together carry."""
         rows = self._log.rows
         steps = max(map(len, rows))
@@ -184,7 +189,8 @@ class FleetLog:
             return _Sums(list(accumulate(amounts, initial=0.0)), self._log.width_s)
 
         return UplinksSight(
-            size_bytes,
+            facts.size_bytes,
+            facts.size_bytes / max(1, facts.chunk_count),
             capacity_bytes_per_s,
             summed(*Uplink),
             summed(*BUSY),
@@ -298,7 +304,7 @@ class Recorder:
             partial=partial,
         )
         timelines = [machine.timeline for machine in machines]
-        sight = self._log.sight(self.facts.size_bytes, carried)
+        sight = self._log.sight(self.facts, carried)
         return Taken(base, rows, timelines, links, sight)
 
 
