@@ -29,8 +29,8 @@ class Sight(Protocol):
     def node(self, peer: PeerId) -> NodeReport | None:
         """A node that lives."""
 
-    def host_of(self, peer: PeerId) -> str | None:
-        """Where a node that lives is known to be."""
+    def record(self, peer: PeerId) -> NodeRecord | None:
+        """What a node that lives announced."""
 
     def newest(self, limit: int) -> Sequence[ArtifactId]:
         """The artifacts that were named last, newest first."""
@@ -67,10 +67,9 @@ class TrackerSight:
         record = self._state.node(peer)
         return node_report(record, self._clock()) if record is not None else None
 
-    def host_of(self, peer: PeerId) -> str | None:
-        """As Sight.host_of."""
-        record = self._state.node(peer)
-        return record.peer.host if record is not None else None
+    def record(self, peer: PeerId) -> NodeRecord | None:
+        """As Sight.record."""
+        return self._state.node(peer)
 
     def newest(self, limit: int) -> Sequence[ArtifactId]:
         """As Sight.newest."""
