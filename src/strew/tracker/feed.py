@@ -134,7 +134,7 @@ class Feed:
         self._last_id = 0
         self._subscribers: set[Subscriber] = set()
         self._by_kind: dict[str, set[Subscriber]] = {kind: set() for kind in KINDS}
-        """Each node of a fleet listens to names, and few look at boards, which are told of often."""
+        """All nodes of a fleet listen to names; few look at boards, which are told of often."""
         self._closed = False
 
     def __len__(self) -> int:
