@@ -47,6 +47,7 @@ TABLE = {
     "strew_transfers_active": Family("gauge"),
     "strew_transfers_paused": Family("gauge"),
     "strew_transfers_ended": Family("counter", {"result": {"done", "failed", "stopped"}}),
+    "strew_upload_busy_ratio": Family("gauge"),
     "strew_neighbours": Family("gauge"),
     "strew_peer_bans": Family("counter", {"reason": {"bad-chunks", "stalled", "breach"}}),
     "strew_members": Family("gauge", {"state": {"alive", "suspect", "gone"}}),

@@ -12,7 +12,7 @@ import structlog
 
 from strew.agent.envelopes import gather
 from strew.agent.eviction import keep_limit
-from strew.agent.transfer import Outcome, Transfer
+from strew.agent.transfer import Outcome, Stage, Transfer
 from strew.content.bitfield import Bitfield
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
@@ -162,6 +162,7 @@ class Fetches:
         transfer.started_s = self._agent.now()
         transfer.enter("locating", transfer.started_s)
         self.transfers[artifact] = transfer
+        self._agent.sampler.began(transfer)
         self._on_transfer(transfer)
         transfer.task = self._agent.spawn(self._run(transfer, manifest, as_name_in))
         return transfer
@@ -216,9 +217,17 @@ class Fetches:
         transfer.ended_s = transfer.ended_s or self._agent.now()
         transfer.outcome = outcome
         transfer.end(path, error)
+        if outcome == "stopped":
+            self._agent.sampler.forget(transfer.artifact)
+        else:
+            self._agent.sampler.ended(transfer)
         self._agent.metrics.transfer_ended(transfer)
         if self._agent.tracing is not None:
             self._agent.tracing.transfer_ended(transfer, self._agent.now())
+
+    def _enter(self, transfer: Transfer, stage: Stage) -> None:
+        transfer.enter(stage, self._agent.now())
+        self._agent.sampler.entered(transfer)
 
     def _known_manifest(self, transfer: Transfer) -> bytes:
         """That of a fetch which an earlier process began; empty if there is none."""
@@ -237,7 +246,7 @@ class Fetches:
                 await asyncio.wait(self._leaving)
             have = await self._work(transfer, self._store.begin, manifest, transfer.target)
             if not have.complete:
-                transfer.enter("reusing", self._agent.now())
+                self._enter(transfer, "reusing")
                 transfer.reused_bytes += await self._work(
                     transfer, self._store.reuse, artifact, lambda index: None
                 )
@@ -245,7 +254,8 @@ class Fetches:
         except DiskError as error:
             self._pause(transfer, error)
             return None
-        transfer.enter("fetching", self._agent.now())
+        self._enter(transfer, "fetching")
+        self._agent.sampler.course(artifact).found(have, manifest.lengths)
         self._open(manifest, have)
         if have.complete:
             self._agent.tell(StateChanged(artifact, "fetching"))  # not done before it is in place
@@ -254,7 +264,7 @@ class Fetches:
         transfer.count(self._agent.traffic(artifact))
         failed = self._disk_failure(transfer)
         if failed is None:
-            transfer.enter("finishing", self._agent.now())
+            self._enter(transfer, "finishing")
             try:
                 return await self._work(transfer, self._store.finish, artifact)
             except DiskError as error:
@@ -273,8 +283,8 @@ class Fetches:
 
     def _pause(self, transfer: Transfer, error: DiskError | StrewError) -> None:
         is_first = all(stage != "paused" for stage, _ in transfer.stages)
-        transfer.enter("paused", self._agent.now())
         transfer.reason = error.message
+        self._enter(transfer, "paused")
         transfer.disk_failed = error
         self._tell_state(transfer, "paused", error.message)
         if is_first:  # it looks at the disk again every few seconds, perhaps for days

@@ -94,8 +94,8 @@ class AgentMetrics:
         )
         self._ended = {result: ended.labels(result) for result in get_args(Outcome)}
 
-    def chunk_received(self, swarm: int, peer: PeerId, length_bytes: int) -> None:
-        """Count one stored chunk by the kind of its sender."""
+    def chunk_received(self, swarm: int, peer: PeerId, length_bytes: int) -> Whence:
+        """Count one stored chunk by the kind of its sender, which is returned."""
         node = self._agent.node
         part = node.participations.get(swarm) if node else None
         neighbour = part.swarm.neighbours.get(peer) if part else None
@@ -106,6 +106,7 @@ class AgentMetrics:
         transfer = self._agent.fetches.transfers.get(part.artifact) if part else None
         if transfer is not None:
             transfer.came_bytes[whence] += length_bytes
+        return whence
 
     @property
     def refused_chunks(self) -> int:

@@ -47,6 +47,11 @@ class Readings(Collector):
         about = "Fetches that wait for their disk"
         paused = sum(of.stage == "paused" for of in under_way)
         yield GaugeMetricFamily("strew_transfers_paused", about, paused)
+        about = (
+            "Share of the last 10 s in which payload left, or waited for a configured rate"
+        )
+        busy_ratio = agent.sampler.upload_busy_ratio
+        yield GaugeMetricFamily("strew_upload_busy_ratio", about, busy_ratio)
         about = "Time that sends and receipts waited for a configured rate, added up"
         waited_s = agent.up.waited_s + agent.down.waited_s
         yield CounterMetricFamily("strew_rate_limit_wait_seconds", about, waited_s)

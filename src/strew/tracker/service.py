@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -24,7 +25,7 @@ from strew.announce.protocol import (
     decoded,
     encode,
 )
-from strew.announce.records import ArtifactFacts, PutPublication
+from strew.announce.records import ArtifactFacts, DropNode, PutNode, PutPublication
 from strew.announce.registry import (
     AnnounceReceived,
     LeasesDue,
@@ -40,15 +41,19 @@ from strew.errors import (
     NotFoundError,
     StrewError,
     UnavailableError,
-    UsageError,
 )
 from strew.fleet import FleetKey
 from strew.messages import PeerId
 from strew.publication import Publication
-from strew.tracker.feed import KINDS, Feed
+from strew.telemetry.recording import Recording
+from strew.tracker.feed import Feed
 from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
 from strew.tracker.notary import NoNotary, Notary
+from strew.tracker.observer import Observer
 from strew.tracker.problem import refusal_of_decision
+from strew.tracker.recording_files import RecordingFiles
+from strew.tracker.recordings import Recordings
+from strew.tracker.reporting import answer
 from strew.tracker.reports import (
     ArtifactReport,
     NodeReport,
@@ -61,14 +66,13 @@ from strew.tracker.reports import (
     swarm_report,
     untrusted_record,
 )
+from strew.tracker.sight import TrackerSight
 from strew.tracker.state import StateStore
+from strew.tracker.streaming import stream
 from strew.tracker.targets import targets_of
 
 LEASES_EVERY_S = 1.0
 """How often ended leases are looked for."""
-
-FRAME_WITHIN_S = 30.0
-"""A subscriber that does not take one event in this time is cut off: it holds a place."""
 
 PROGRESS_EVERY_S = 0.25
 """Swarm events are sent at most so often for each swarm: four a second."""
@@ -99,11 +103,13 @@ class Beside(Protocol):
     def artifact(self, artifact: ArtifactId) -> ArtifactReport: ...
     def swarm(self, artifact: ArtifactId) -> SwarmReport: ...
     async def manifest(self, artifact: ArtifactId) -> bytes: ...
+    async def recording(self, artifact: ArtifactId) -> Recording: ...
 
 
 class Tracker:
     """The service. `clock` gives unix seconds and must not jump (strew.tracker.clock); `dice`
-    choose peers; `notary` signs names, and judges those signed elsewhere. `state` stays the
+    choose peers; `notary` signs names, and judges those signed elsewhere; recordings of transfers
+    are kept in `folder`, or in memory without one. `state` stays the
     caller's to close, after `running` has ended."""
 
     def __init__(
@@ -116,12 +122,16 @@ class Tracker:
         guard: Guard | None = None,
         metrics: CollectorRegistry | None = None,
         notary: Notary | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._state = state
+        self.recordings = Recordings(state, RecordingFiles(folder))
         self._clock = clock
         self._notary = notary or NoNotary()
         self._registry = Registry(dice, self._notary.signatory)
         self._feed = Feed()
+        self.sight = TrackerSight(state, clock)
+        self.observer = Observer(self.sight, self._feed, clock, self.recordings)
         self._moved: dict[ArtifactId, None] = {}
         """Swarms to tell of, in the order in which they moved."""
         self._ready = False
@@ -153,9 +163,11 @@ class Tracker:
             "resolve": self._resolve,
             "publish": self._publish,
             "swarm": self._swarm,
+            "report": self._report,
             "nodes": self._nodes,
             "targets": self._targets,
             "events": self._events,
+            **self.observer.handlers(),
         }
 
     def probes(self) -> dict[str, Handler]:
@@ -177,7 +189,8 @@ class Tracker:
         ]
         self._ready = True
         try:
-            yield
+            async with self.observer.running():
+                yield
         finally:
             self._ready = False
             self._feed.close()
@@ -198,6 +211,11 @@ class Tracker:
             self._state.apply(decision.writes)
         for artifact in decision.moved:
             self._moved[artifact] = None
+        for write in decision.writes:
+            if isinstance(write, PutNode):
+                self.observer.announced(write.record)
+            elif isinstance(write, DropNode):
+                self.observer.left(write.peer)
         return decision
 
     async def _watch_leases(self) -> None:
@@ -205,6 +223,7 @@ class Tracker:
         while True:
             await asyncio.sleep(LEASES_EVERY_S)
             self._decide(LeasesDue())
+            await self.recordings.tend(self._clock())
             now = self._clock()
             if now >= prune_at_s:
                 prune_at_s = now + PRUNE_EVERY_S
@@ -228,7 +247,7 @@ class Tracker:
             for artifact in list(self._moved)[:PROGRESS_SWARMS_MAX]:
                 del self._moved[artifact]
                 summary = self._report_of(artifact).summary
-                self._feed.publish("swarm", _encoder.encode(summary), self._clock())
+                self._feed.publish("swarm", _encoder.encode(summary), self._clock(), artifact)
 
     def _report_of(self, artifact: ArtifactId) -> SwarmReport:
         return swarm_report(
@@ -354,6 +373,7 @@ class Tracker:
         spread_s = spread_of(nodes)
         data = _encoder.encode(PublicationEvent(publication, spread_s))
         self._feed.publish("publication", data, self._clock())
+        self.observer.published(publication.artifact)
         _log.info(
             "published",
             reference=publication.reference,
@@ -368,7 +388,15 @@ class Tracker:
             if self.beside is not None:
                 return _json(self.beside.swarm(artifact))
             raise NotFoundError(f"nothing is known of {artifact}")
-        return _json(report)
+        return _json(self.observer.with_chunks(report))
+
+    async def _report(self, request: web.Request) -> web.Response:
+        return await answer(request, self._recording_of)
+
+    async def _recording_of(self, artifact: ArtifactId) -> Recording:
+        if self.beside is not None and self._state.facts(artifact) is None:
+            return await self.beside.recording(artifact)
+        return await self.recordings.recording(artifact)
 
     def _known_nodes(self) -> list[NodeReport]:
         now = self._clock()
@@ -383,24 +411,7 @@ class Tracker:
         return _json(targets_of(self._known_nodes()))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        kinds = _kinds_of(request.query.get("kinds", ""))
-        after_id = _event_id_of(request.headers.get("Last-Event-ID", ""))
-        if self._feed.full:
-            raise UnavailableError("this tracker has no place for another event stream")
-        response = web.StreamResponse(headers={hdrs.CACHE_CONTROL: "no-store"})
-        response.content_type = "text/event-stream"
-        await response.prepare(request)
-        with self._feed.subscribed(kinds, after_id) as subscriber:
-            try:
-                async for frame in subscriber.frames():
-                    async with asyncio.timeout(FRAME_WITHIN_S):
-                        await response.write(frame)
-            except ConnectionError:
-                pass  # the subscriber has gone, as they do
-            except TimeoutError:
-                if request.transport is not None:
-                    request.transport.abort()
-        return response
+        return await stream(self._feed, request)
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -445,21 +456,6 @@ def _facts_from(artifact: ArtifactId, raw: bytes, now: float) -> ArtifactFacts:
         manifest_bytes=len(raw),
         added_s=now,
     )
-
-
-def _kinds_of(text: str) -> frozenset[str]:
-    kinds = frozenset(filter(None, text.split(",")))
-    if not kinds <= KINDS:
-        raise UsageError(
-            f"kinds={ascii(text[:100])[1:-1]}: unknown kind",
-            hint=f"one of {', '.join(sorted(KINDS))}",
-        )
-    return kinds or KINDS
-
-
-def _event_id_of(text: str) -> int | None:
-    """A Last-Event-ID; None if there is none or it is none of ours."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else None
 
 
 def _json(value: object, *, status: int = 200) -> web.Response:
