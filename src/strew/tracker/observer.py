@@ -78,7 +78,7 @@ NEXT_MAX_S: Final = 300.0
 TELEMETRY_COST_S: Final = 0.0004
 """What one message costs this process, HTTP and all (`python -m bench.board`)."""
 
-TELEMETRY_SHARE: Final = 0.03
+TELEMETRY_SHARE: Final = 0.025
 """Of one core: what the telemetry of a whole fleet may cost. Frames to onlookers, curves and
 judgements take the rest of 0.05. Lower: less is seen of large fleets; higher: less is left for
 announces."""
