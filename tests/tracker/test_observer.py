@@ -11,7 +11,7 @@ from strew.announce.protocol import Holding
 from strew.content.bitfield import Bitfield
 from strew.content.manifest import Manifest
 from strew.content.reference import parse_name
-from strew.errors import NotFoundError, ProtocolError, UnavailableError
+from strew.errors import NotFoundError, ProtocolError
 from strew.messages import PeerId
 from strew.telemetry.protocol import (
     BanTelemetry,
@@ -134,7 +134,7 @@ async def test_a_machine_that_says_goodbye_is_gone_and_keeps_its_row(on: Served)
 
 async def test_telemetry_of_a_stranger_is_refused(on: Served) -> None:
     made = await published(on, 2)
-    with pytest.raises(UnavailableError, match="has not announced"):
+    with pytest.raises(NotFoundError, match="has not announced"):
         await on.client.telemetry(told(9, swarm(made)))
     await on.client.announce(announce(3, host="10.0.0.3"))
     await on.client.telemetry(told(3, swarm(made)))  # it is on this machine, whatever it says

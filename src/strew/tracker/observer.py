@@ -21,7 +21,7 @@ from strew.announce.address import address_of
 from strew.announce.records import NodeRecord
 from strew.certificates.identity import require_certified
 from strew.content.digest import ArtifactId, parse_artifact_id
-from strew.errors import DeniedError, NotFoundError, UnavailableError
+from strew.errors import DeniedError, NotFoundError
 from strew.messages import PeerId
 from strew.telemetry.board import Board
 from strew.telemetry.protocol import (
@@ -78,7 +78,7 @@ NEXT_MAX_S: Final = 300.0
 TELEMETRY_COST_S: Final = 0.0004
 """What one message costs this process, HTTP and all (`python -m bench.board`)."""
 
-TELEMETRY_SHARE: Final = 0.03
+TELEMETRY_SHARE: Final = 0.025
 """Of one core: what the telemetry of a whole fleet may cost. Frames to onlookers, curves and
 judgements take the rest of 0.05. Lower: less is seen of large fleets; higher: less is left for
 announces."""
@@ -341,9 +341,7 @@ class Observer:
         require_certified(request.transport, told.node)
         record = self._sight.record(told.node)
         if record is None:
-            raise UnavailableError(
-                f"node {told.node} has not announced here", hint="announce first"
-            )
+            raise NotFoundError(f"node {told.node} has not announced itself here")
         source, host = str(request.remote), record.peer.host
         if source != host and address_of(source, host) != host:
             raise DeniedError(f"node {told.node} is known at another address")
