@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ from strew.announce.protocol import Announce, Handout
 from strew.content.reference import NAME_MAX_CHARS, TAG_MAX_CHARS
 from strew.publication import Publication
 from strew.telemetry.protocol import Telemetry, TelemetryWanted
+from strew.telemetry.recording import Recording
 from strew.telemetry.report import Report
 from strew.telemetry.view import BoardView, TransferSummary
 from strew.tracker.admission import TokenReport, TokenRequest
@@ -60,7 +62,8 @@ _TEMPLATE = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
 
 class Spoken(NamedTuple):
     """What one operation is about. `takes` and `gives` are types, told in JSON, or the media type
-    of what is not JSON; `also` are statuses beside `status` that are no refusals."""
+    of what is not JSON; a tuple where the answer is of one of several types. `also` are statuses
+    beside `status` that are no refusals."""
 
     about: str
     gives: Any = None
@@ -84,7 +87,11 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "resolve": Spoken("What a name names.", Publication),
     "swarm": Spoken("Who has how much of an artifact.", SwarmReport),
     "board": Spoken("All that is shown of a transfer; `board` events go on from it.", BoardView),
-    "report": Spoken("Where the time of a transfer went.", Report, query=RECORDING),
+    "report": Spoken(
+        "Where the time of a transfer went, or the recording that says so.",
+        (Report, Recording),
+        query=RECORDING,
+    ),
     "nodes": Spoken("Which nodes live.", list[FleetNode]),
     "targets": Spoken("Which nodes live, as Prometheus' HTTP discovery asks.", list[TargetGroup]),
     "machine": Spoken("One machine: its transfers, neighbours, bans and events.", MachineView),
@@ -123,7 +130,8 @@ def document(rows: Iterable[Route]) -> Schema:
     """The document of a process that has these routes."""
     rows = list(rows)
     kinds = [kind for row in rows for kind in (SPOKEN[row.op].gives, SPOKEN[row.op].takes)]
-    types = [Problem, *filter(_is_type, kinds)]
+    single = chain.from_iterable(kind if isinstance(kind, tuple) else (kind,) for kind in kinds)
+    types = [Problem, *filter(_is_type, single)]
     found, schemas = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
@@ -197,6 +205,8 @@ def _responses(spoken: Spoken, schema_of: dict[Any, Schema]) -> Schema:
 def _content(kind: Any, schema_of: dict[Any, Schema]) -> Schema:
     if isinstance(kind, str):
         return {kind: {"schema": {"type": "string"}}}
+    if isinstance(kind, tuple):
+        return {JSON: {"schema": {"anyOf": [schema_of[each] for each in kind]}}}
     return {JSON: {"schema": schema_of[kind]} if _is_type(kind) else {}}
 
 

@@ -47,9 +47,7 @@ class Readings(Collector):
         about = "Fetches that wait for their disk"
         paused = sum(of.stage == "paused" for of in under_way)
         yield GaugeMetricFamily("strew_transfers_paused", about, paused)
-        about = (
-            "Share of the last 10 s in which payload left, or waited for a configured rate"
-        )
+        about = "Share of the last 10 s in which payload left, or waited for a configured rate"
         busy_ratio = agent.sampler.upload_busy_ratio
         yield GaugeMetricFamily("strew_upload_busy_ratio", about, busy_ratio)
         about = "Time that sends and receipts waited for a configured rate, added up"
