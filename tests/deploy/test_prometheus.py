@@ -3,6 +3,7 @@ in which there is cause for them; and each alert against series that a person wr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -17,11 +18,11 @@ import pytest
 from strew.content.reference import parse_address
 from tests.agent.test_metrics import TABLE
 from tests.cli.processes import until
-from tests.deploy.scraping import DEPLOY, EVERY_MS, Prometheus
+from tests.deploy.scraping import DEPLOY, Prometheus
 from tests.faults.disks import SmallDisk, fill
 from tests.faults.liars import Liars, Pusher
 from tests.faults.races import until_known
-from tests.machines import Fleet, Machine
+from tests.machines import Fleet
 from tests.members import make_file
 
 pytestmark = pytest.mark.timeout(120)
@@ -30,14 +31,18 @@ DASHBOARD = DEPLOY / "grafana" / "strew.json"
 RULES = DEPLOY / "prometheus" / "alerts.yml"
 
 SIZE_BYTES = 6_000_000
-RATE_SLOW = "200K"
-"""At which a liar has half a minute to be met."""
+RATE_SLOW = "400K"
+"""At which a liar has a quarter of a minute to be met, and its chunks come before they are late."""
 
 SHARERS = ("n0", "n1", "n2", "n3")
 """Machines that are told to fetch from the origin alone: it sends all of it four times."""
 
-FREEZES = 2
-"""So often a machine is frozen, for six scrapes: within five minutes of the rules."""
+FREEZES_MAX = 8
+FREEZE_SHORT_S = 1.5
+"""Six scrapes: twice within five minutes of the rules makes a loop late on the whole."""
+
+FREEZE_LONG_S = 10.0
+"""Until others suspect a machine, and longer than they do before they call it dead."""
 
 FIRES_WITHIN_S = 30.0
 
@@ -93,7 +98,7 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harmed]:
             everybody = len(fleet.machines) + 1
             until(lambda: len(prometheus.query("up == 1")) == everybody, "all to be scraped")
             harm(fleet, disk, manifest.id)
-            freeze(fleet.machines["n3"], prometheus)
+            until(lambda: fetches(fleet, "victim", manifest.id), "the victim to be known")
             liar = Pusher(fleet.key, parse_address(fleet.at), manifest, 1)
             with Liars([liar]):
                 until_known(fleet, [liar])
@@ -115,18 +120,32 @@ def harm(fleet: Fleet, disk: SmallDisk, artifact: str) -> None:
     machines["small"].api.post("transfers", {"artifact": artifact})
     machines["victim"].api.post("transfers", {"artifact": artifact})
     machines["n1"].kill()
-    machines["n0"].signal(signal.SIGSTOP)
 
 
-def freeze(machine: Machine, prometheus: Prometheus) -> None:
-    """Stop a process for a moment, several times: until it is missed, and until it is back."""
-    up = f'up{{instance="127.0.0.1:{machine.port}"}}'
-    missed = f"max_over_time({up}[{6 * EVERY_MS}ms]) == 0"
-    for _ in range(FREEZES):
+def fetches(fleet: Fleet, name: str, artifact: str) -> bool:
+    """Whether the tracker knows that a machine does: it then names it to whoever announces."""
+    nodes = fleet.api.json(f"swarms/{artifact}")["nodes"]
+    port = fleet.machines[name].port
+    return any(of["port"] == port and of["state"] == "fetching" for of in nodes)
+
+
+def freeze(harmed: Harmed, alert: str, name: str, for_s: float) -> None:
+    """Stop a process until an alert fires, at most for so long; go on, and stop it again. A machine
+    that does other things too may miss the moments that matter."""
+    machine = harmed.fleet.machines[name]
+    up = f'up{{instance="127.0.0.1:{machine.port}"}} == 1'
+
+    def fires() -> bool:
+        return "firing" in harmed.states(alert)
+
+    for _ in range(FREEZES_MAX):
         machine.signal(signal.SIGSTOP)
-        until(lambda: prometheus.query(missed), "a frozen machine to be missed")
+        with contextlib.suppress(AssertionError):
+            until(fires, f"{alert} to fire", for_s)
         machine.signal(signal.SIGCONT)
-        until(lambda: prometheus.query(f"{up} == 1"), "the machine to be back")
+        until(lambda: harmed.prometheus.query(up), f"{name} to be back")
+        if fires():
+            return
 
 
 def test_every_alert_is_tried() -> None:
@@ -137,6 +156,8 @@ def test_alerts_wait_and_then_fire_where_there_is_cause_and_the_dashboard_shows_
     harmed: Harmed,
 ) -> None:
     """One test, as the fleet costs more than all of it."""
+    freeze(harmed, "StrewEventLoopLate", "n3", FREEZE_SHORT_S)
+    freeze(harmed, "StrewMembersSuspect", "n0", FREEZE_LONG_S)
     for alert in INSTANCES:
         until(lambda of=alert: "firing" in harmed.states(of), f"{alert} to fire", FIRES_WITHIN_S)
         assert harmed.states(alert)[:2] == ["pending", "firing"], alert
