@@ -98,10 +98,11 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harmed]:
             everybody = len(fleet.machines) + 1
             until(lambda: len(prometheus.query("up == 1")) == everybody, "all to be scraped")
             harm(fleet, disk, manifest.id)
-            until(lambda: fetches(fleet, "victim", manifest.id), "the victim to be known")
             liar = Pusher(fleet.key, parse_address(fleet.at), manifest, 1)
             with Liars([liar]):
                 until_known(fleet, [liar])
+                # only now, so that the liar is among the first it hears of
+                fleet.machines["victim"].api.post("transfers", {"artifact": manifest.id})
                 yield Harmed(fleet, prometheus)
 
 
@@ -118,15 +119,7 @@ def harm(fleet: Fleet, disk: SmallDisk, artifact: str) -> None:
     for name in SHARERS:
         machines[name].done(artifact, within_s=20.0)
     machines["small"].api.post("transfers", {"artifact": artifact})
-    machines["victim"].api.post("transfers", {"artifact": artifact})
     machines["n1"].kill()
-
-
-def fetches(fleet: Fleet, name: str, artifact: str) -> bool:
-    """Whether the tracker knows that a machine does: it then names it to whoever announces."""
-    nodes = fleet.api.json(f"swarms/{artifact}")["nodes"]
-    port = fleet.machines[name].port
-    return any(of["port"] == port and of["state"] == "fetching" for of in nodes)
 
 
 def freeze(harmed: Harmed, alert: str, name: str, for_s: float) -> None:
