@@ -22,7 +22,6 @@ from strew.announce.protocol import Announce, Handout
 from strew.content.reference import NAME_MAX_CHARS, TAG_MAX_CHARS
 from strew.publication import Publication
 from strew.telemetry.protocol import Telemetry, TelemetryWanted
-from strew.telemetry.report import Report
 from strew.tracker.admission import TokenReport, TokenRequest
 from strew.tracker.client import PEM
 from strew.tracker.problem import CONTENT_TYPE, Problem
@@ -79,7 +78,10 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "names": Spoken("What names there are.", list[Publication]),
     "resolve": Spoken("What a name names.", Publication),
     "swarm": Spoken("Who has how much of an artifact.", SwarmReport),
-    "report": Spoken("Where the time of a transfer went.", Report, query=RECORDING),
+    "report": Spoken(
+        "Where the time of a transfer went, or the recording that says so.",
+        *(Schema, None, 200, RECORDING),
+    ),
     "nodes": Spoken("Which nodes live.", list[FleetNode]),
     "events": Spoken("What happens, as server-sent events.", EVENTS, query="kinds"),
     "node": Spoken("This node as it is now.", NodeReport),
