@@ -32,7 +32,7 @@ OTHER_KEY = FleetKey(bytes(32))
 REFUSED = (401, 403)
 """What a wrong credential is answered; anything else came from behind the gate."""
 
-TRACKERS_OWN = {"announce", "events"}
+TRACKERS_OWN = {"announce", "events", "telemetry"}
 """What a node that is no tracker does not do."""
 
 

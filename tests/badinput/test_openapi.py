@@ -32,7 +32,7 @@ EXAMPLES = 10
 FAULTS_ALLOWED = (503, 507)
 """Not now, and no space: answers that promise to be others later. Any other 5xx is a fault."""
 
-TRACKERS_OWN = {"announce"}
+TRACKERS_OWN = {"announce", "telemetry"}
 STREAMS = {"events"}
 """Answers that do not end are read by other tests."""
 

@@ -69,6 +69,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", f"{_V1}/names", "names", READ),
     Route("GET", f"{_V1}/names/{_NAME}", "resolve", READ),
     Route("GET", f"{_V1}/swarms/{{id}}", "swarm", READ),
+    Route("GET", f"{_V1}/swarms/{{id}}/report", "report", READ),
     Route("GET", f"{_V1}/nodes", "nodes", READ),
     Route("GET", f"{_V1}/events", "events", READ, held=True),
     Route("GET", f"{_V1}/node", "node", READ),
@@ -79,6 +80,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/files/{id}/{path:.*}", "files", Pass.FILES, held=True),
     # taking part
     Route("POST", f"{_V1}/announce", "announce", NODE),
+    Route("POST", f"{_V1}/telemetry", "telemetry", NODE),
     Route("POST", f"{_V1}/gossip", "gossip", NODE),
     Route("POST", f"{_V1}/transfers", "fetch", NODE),
     Route("POST", f"{_V1}/certificates", "certify", NODE),

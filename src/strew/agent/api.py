@@ -27,6 +27,7 @@ from strew.agent.client import HELD
 from strew.agent.directory import Directory
 from strew.agent.files import Files
 from strew.agent.openapi import document
+from strew.agent.recollecting import own_telemetry
 from strew.agent.requests import FetchRequest
 from strew.agent.transfer import Transfer
 from strew.announce.address import is_dialable
@@ -40,6 +41,7 @@ from strew.tracker.admission import Admission
 from strew.tracker.client import PEM
 from strew.tracker.clientfaults import client_faults
 from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
+from strew.tracker.reporting import answer
 from strew.tracker.reports import PublishRequest, record_fits
 from strew.tracker.service import Tracker
 from strew.transfer.web import HEAD_BYTES_MAX, IDLE_S
@@ -90,6 +92,7 @@ class NodeApi:
             "manifest": self._manifest,
             "envelope": self._envelope,
             "swarm": self._swarm,
+            "report": self._report,
             "nodes": self._nodes,
             "names": self._names,
             "resolve": self._resolve,
@@ -201,6 +204,9 @@ class NodeApi:
 
     async def _swarm(self, request: web.Request) -> web.Response:
         return _json(self._directory.swarm(parse_artifact_id(request.match_info["id"])))
+
+    async def _report(self, request: web.Request) -> web.Response:
+        return await answer(request, self._directory.recording)
 
     async def _nodes(self, _request: web.Request) -> web.Response:
         return _json(self._directory.nodes())
@@ -348,4 +354,5 @@ def _progress(agent: Agent, transfer: Transfer) -> dict[str, Any]:
         "fetched_bytes": transfer.fetched_bytes,
         "seconds": (transfer.ended_s or agent.now()) - transfer.started_s,
         **agent.traffic(ArtifactId(transfer.artifact)),
+        "telemetry": own_telemetry(agent, transfer.artifact),
     }

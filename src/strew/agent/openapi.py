@@ -21,9 +21,11 @@ from strew.agent.requests import FetchRequest
 from strew.announce.protocol import Announce, Handout
 from strew.content.reference import NAME_MAX_CHARS, TAG_MAX_CHARS
 from strew.publication import Publication
+from strew.telemetry.protocol import Telemetry, TelemetryWanted
 from strew.tracker.admission import TokenReport, TokenRequest
 from strew.tracker.client import PEM
 from strew.tracker.problem import CONTENT_TYPE, Problem
+from strew.tracker.reporting import RECORDING
 from strew.tracker.reports import ArtifactReport, PublishRequest, SwarmReport
 from strew.tracker.reports import NodeReport as FleetNode
 
@@ -76,6 +78,10 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "names": Spoken("What names there are.", list[Publication]),
     "resolve": Spoken("What a name names.", Publication),
     "swarm": Spoken("Who has how much of an artifact.", SwarmReport),
+    "report": Spoken(
+        "Where the time of a transfer went, or the recording that says so.",
+        *(Schema, None, 200, RECORDING),
+    ),
     "nodes": Spoken("Which nodes live.", list[FleetNode]),
     "events": Spoken("What happens, as server-sent events.", EVENTS, query="kinds"),
     "node": Spoken("This node as it is now.", NodeReport),
@@ -87,6 +93,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
         "A file of an artifact, or a Range of it.", BYTES, query="token", also=(206, 304, 416)
     ),
     "announce": Spoken("A node tells its state, and hears of peers.", Handout, Announce),
+    "telemetry": Spoken("A node tells what its transfers do.", TelemetryWanted, Telemetry),
     "gossip": Spoken("One body of an exchange between two members.", BYTES, BYTES),
     "certify": Spoken("Renew the certificate of this connection.", PEM, BYTES),
     "fetch": Spoken("Have this node fetch an artifact.", TransferReport, FetchRequest, 202),

@@ -33,8 +33,12 @@ from strew.content.reference import Address, Name
 from strew.errors import IntegrityError, ProtocolError, UnavailableError
 from strew.fleet import FleetKey
 from strew.publication import Publication, Signature
+from strew.telemetry.protocol import Telemetry, TelemetryWanted, encode_telemetry
+from strew.telemetry.recording import Recording, decode_recording
+from strew.telemetry.report import Report
 from strew.tracker.feed import HEARTBEAT_S
 from strew.tracker.problem import error_of_answer
+from strew.tracker.reporting import RECORDING
 from strew.tracker.reports import ArtifactReport, NodeReport, PublishRequest, SwarmReport
 from strew.trust import dsse
 
@@ -115,6 +119,13 @@ class TrackerClient:
         )
         return dialable_handout(decode_handout(body), announce.node)
 
+    async def telemetry(self, telemetry: Telemetry) -> TelemetryWanted:
+        """Tell what this node's transfers do; the answer says when to tell it again."""
+        body = await self._asked(
+            "POST", "/api/v1/telemetry", self._node, data=encode_telemetry(telemetry)
+        )
+        return self._decoded(body, TelemetryWanted)
+
     async def certificate(self, request: bytes) -> bytes:
         """A new certificate for the one this client shows; both PEM. NotFoundError where none are
         issued."""
@@ -146,6 +157,16 @@ class TrackerClient:
     async def swarm(self, artifact: ArtifactId) -> SwarmReport:
         """Who has how much of an artifact. NotFoundError."""
         return await self._listed(f"/api/v1/swarms/{artifact}", SwarmReport)
+
+    async def report(self, artifact: ArtifactId) -> Report:
+        """Where the time of the last transfer of an artifact went. NotFoundError."""
+        return await self._listed(f"/api/v1/swarms/{artifact}/report", Report)
+
+    async def recording(self, artifact: ArtifactId) -> Recording:
+        """What that report is made of. NotFoundError."""
+        path = f"/api/v1/swarms/{artifact}/report?{RECORDING}=1"
+        body = await self._asked("GET", path, self._node, limit_bytes=LISTING_BYTES_MAX)
+        return decode_recording(body)
 
     async def nodes(self) -> list[NodeReport]:
         """All nodes whose lease runs."""

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -45,10 +46,15 @@ from strew.errors import (
 from strew.fleet import FleetKey
 from strew.messages import PeerId
 from strew.publication import Publication
+from strew.telemetry.protocol import TELEMETRY_BYTES_MAX, TelemetryWanted, decode_telemetry
+from strew.telemetry.recording import Recording
 from strew.tracker.feed import KINDS, Feed
 from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
 from strew.tracker.notary import NoNotary, Notary
 from strew.tracker.problem import refusal_of_decision
+from strew.tracker.recording_files import RecordingFiles
+from strew.tracker.recordings import Recordings
+from strew.tracker.reporting import answer
 from strew.tracker.reports import (
     ArtifactReport,
     NodeReport,
@@ -80,6 +86,9 @@ UNNAMED_KEPT_S = 86_400.0
 
 PRUNE_EVERY_S = 3600.0
 
+TELEMETRY_EVERY_S = 1.0
+"""How often nodes are to tell what their transfers do."""
+
 _log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
 _publish_decoder = msgspec.json.Decoder(PublishRequest)
@@ -98,11 +107,13 @@ class Beside(Protocol):
     def artifact(self, artifact: ArtifactId) -> ArtifactReport: ...
     def swarm(self, artifact: ArtifactId) -> SwarmReport: ...
     async def manifest(self, artifact: ArtifactId) -> bytes: ...
+    async def recording(self, artifact: ArtifactId) -> Recording: ...
 
 
 class Tracker:
     """The service. `clock` gives unix seconds and must not jump (strew.tracker.clock); `dice`
-    choose peers; `notary` signs names, and judges those signed elsewhere. `state` stays the
+    choose peers; `notary` signs names, and judges those signed elsewhere; recordings of transfers
+    are kept in `folder`, or in memory without one. `state` stays the
     caller's to close, after `running` has ended."""
 
     def __init__(
@@ -115,8 +126,10 @@ class Tracker:
         guard: Guard | None = None,
         metrics: CollectorRegistry | None = None,
         notary: Notary | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._state = state
+        self.recordings = Recordings(state, RecordingFiles(folder))
         self._clock = clock
         self._notary = notary or NoNotary()
         self._registry = Registry(dice, self._notary.signatory)
@@ -144,6 +157,7 @@ class Tracker:
         """What the API does, by op of strew.access.routes."""
         return {
             "announce": self._announce,
+            "telemetry": self._telemetry,
             "artifacts": self._artifacts,
             "artifact": self._artifact,
             "manifest": self._manifest,
@@ -152,6 +166,7 @@ class Tracker:
             "resolve": self._resolve,
             "publish": self._publish,
             "swarm": self._swarm,
+            "report": self._report,
             "nodes": self._nodes,
             "events": self._events,
         }
@@ -203,6 +218,7 @@ class Tracker:
         while True:
             await asyncio.sleep(LEASES_EVERY_S)
             self._decide(LeasesDue())
+            await self.recordings.tend(self._clock())
             now = self._clock()
             if now >= prune_at_s:
                 prune_at_s = now + PRUNE_EVERY_S
@@ -255,6 +271,17 @@ class Tracker:
         if is_new and not announce.leaving:
             self.gate.note(request, "member", node=announce.node)
         return _json_bytes(encode(reply))
+
+    async def _telemetry(self, request: web.Request) -> web.Response:
+        telemetry = decode_telemetry(await body_of(request, TELEMETRY_BYTES_MAX))
+        if request.transport is None:
+            raise ConnectionResetError("the teller has gone")
+        require_certified(request.transport, telemetry.node)
+        record = self._state.node(telemetry.node)
+        if record is None:
+            raise NotFoundError(f"node {telemetry.node} has not announced itself here")
+        self.recordings.heard(record, telemetry, self._clock())
+        return _json(TelemetryWanted(TELEMETRY_EVERY_S))
 
     async def _artifacts(self, _request: web.Request) -> web.Response:
         names: dict[ArtifactId, list[Publication]] = {}
@@ -367,6 +394,14 @@ class Tracker:
                 return _json(self.beside.swarm(artifact))
             raise NotFoundError(f"nothing is known of {artifact}")
         return _json(report)
+
+    async def _report(self, request: web.Request) -> web.Response:
+        return await answer(request, self._recording_of)
+
+    async def _recording_of(self, artifact: ArtifactId) -> Recording:
+        if self.beside is not None and self._state.facts(artifact) is None:
+            return await self.beside.recording(artifact)
+        return await self.recordings.recording(artifact)
 
     async def _nodes(self, _request: web.Request) -> web.Response:
         now = self._clock()
