@@ -85,9 +85,16 @@ async def _look(
         "reference": found.reference,
         **msgspec.structs.asdict(report.summary),
         "conflicts": [msgspec.to_builtins(conflict) for conflict in lost],
-        "nodes": [msgspec.structs.asdict(node) for node in nodes_sorted],
+        "nodes": [_facts(node) for node in nodes_sorted],
     }
     return [*_swarm(found.shown, report, nodes_sorted), *map(_conflict, lost)], facts
+
+
+def _facts(node: SwarmNode) -> dict[str, Any]:
+    """A node for programs, without its bitfield: that is for who draws maps, and asks the API."""
+    facts = msgspec.structs.asdict(node)
+    del facts["have"]
+    return facts
 
 
 async def _told(client: NodeClient, wanted: Reference) -> Found:

@@ -25,7 +25,7 @@ from strew.announce.protocol import (
     decoded,
     encode,
 )
-from strew.announce.records import ArtifactFacts, PutPublication
+from strew.announce.records import ArtifactFacts, DropNode, PutNode, PutPublication
 from strew.announce.registry import (
     AnnounceReceived,
     LeasesDue,
@@ -41,16 +41,15 @@ from strew.errors import (
     NotFoundError,
     StrewError,
     UnavailableError,
-    UsageError,
 )
 from strew.fleet import FleetKey
 from strew.messages import PeerId
 from strew.publication import Publication
-from strew.telemetry.protocol import TELEMETRY_BYTES_MAX, TelemetryWanted, decode_telemetry
 from strew.telemetry.recording import Recording
-from strew.tracker.feed import KINDS, Feed
+from strew.tracker.feed import Feed
 from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
 from strew.tracker.notary import NoNotary, Notary
+from strew.tracker.observer import Observer
 from strew.tracker.problem import refusal_of_decision
 from strew.tracker.recording_files import RecordingFiles
 from strew.tracker.recordings import Recordings
@@ -67,13 +66,12 @@ from strew.tracker.reports import (
     swarm_report,
     untrusted_record,
 )
+from strew.tracker.sight import TrackerSight
 from strew.tracker.state import StateStore
+from strew.tracker.streaming import stream
 
 LEASES_EVERY_S = 1.0
 """How often ended leases are looked for."""
-
-FRAME_WITHIN_S = 30.0
-"""A subscriber that does not take one event in this time is cut off: it holds a place."""
 
 PROGRESS_EVERY_S = 0.25
 """Swarm events are sent at most so often for each swarm: four a second."""
@@ -85,9 +83,6 @@ UNNAMED_KEPT_S = 86_400.0
 """A manifest that nobody named and nobody holds is forgotten after a day: its push died."""
 
 PRUNE_EVERY_S = 3600.0
-
-TELEMETRY_EVERY_S = 1.0
-"""How often nodes are to tell what their transfers do."""
 
 _log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
@@ -134,6 +129,8 @@ class Tracker:
         self._notary = notary or NoNotary()
         self._registry = Registry(dice, self._notary.signatory)
         self._feed = Feed()
+        self.sight = TrackerSight(state, clock)
+        self.observer = Observer(self.sight, self._feed, clock, self.recordings)
         self._moved: dict[ArtifactId, None] = {}
         """Swarms to tell of, in the order in which they moved."""
         self._ready = False
@@ -157,7 +154,6 @@ class Tracker:
         """What the API does, by op of strew.access.routes."""
         return {
             "announce": self._announce,
-            "telemetry": self._telemetry,
             "artifacts": self._artifacts,
             "artifact": self._artifact,
             "manifest": self._manifest,
@@ -169,6 +165,7 @@ class Tracker:
             "report": self._report,
             "nodes": self._nodes,
             "events": self._events,
+            **self.observer.handlers(),
         }
 
     def probes(self) -> dict[str, Handler]:
@@ -190,7 +187,8 @@ class Tracker:
         ]
         self._ready = True
         try:
-            yield
+            async with self.observer.running():
+                yield
         finally:
             self._ready = False
             self._feed.close()
@@ -211,6 +209,11 @@ class Tracker:
             self._state.apply(decision.writes)
         for artifact in decision.moved:
             self._moved[artifact] = None
+        for write in decision.writes:
+            if isinstance(write, PutNode):
+                self.observer.announced(write.record)
+            elif isinstance(write, DropNode):
+                self.observer.left(write.peer)
         return decision
 
     async def _watch_leases(self) -> None:
@@ -242,7 +245,7 @@ class Tracker:
             for artifact in list(self._moved)[:PROGRESS_SWARMS_MAX]:
                 del self._moved[artifact]
                 summary = self._report_of(artifact).summary
-                self._feed.publish("swarm", _encoder.encode(summary), self._clock())
+                self._feed.publish("swarm", _encoder.encode(summary), self._clock(), artifact)
 
     def _report_of(self, artifact: ArtifactId) -> SwarmReport:
         return swarm_report(
@@ -271,17 +274,6 @@ class Tracker:
         if is_new and not announce.leaving:
             self.gate.note(request, "member", node=announce.node)
         return _json_bytes(encode(reply))
-
-    async def _telemetry(self, request: web.Request) -> web.Response:
-        telemetry = decode_telemetry(await body_of(request, TELEMETRY_BYTES_MAX))
-        if request.transport is None:
-            raise ConnectionResetError("the teller has gone")
-        require_certified(request.transport, telemetry.node)
-        record = self._state.node(telemetry.node)
-        if record is None:
-            raise NotFoundError(f"node {telemetry.node} has not announced itself here")
-        self.recordings.heard(record, telemetry, self._clock())
-        return _json(TelemetryWanted(TELEMETRY_EVERY_S))
 
     async def _artifacts(self, _request: web.Request) -> web.Response:
         names: dict[ArtifactId, list[Publication]] = {}
@@ -379,6 +371,7 @@ class Tracker:
         spread_s = spread_of(nodes)
         data = _encoder.encode(PublicationEvent(publication, spread_s))
         self._feed.publish("publication", data, self._clock())
+        self.observer.published(publication.artifact)
         _log.info(
             "published",
             reference=publication.reference,
@@ -393,7 +386,7 @@ class Tracker:
             if self.beside is not None:
                 return _json(self.beside.swarm(artifact))
             raise NotFoundError(f"nothing is known of {artifact}")
-        return _json(report)
+        return _json(self.observer.with_chunks(report))
 
     async def _report(self, request: web.Request) -> web.Response:
         return await answer(request, self._recording_of)
@@ -410,24 +403,7 @@ class Tracker:
         return _json(list(reports.values()))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        kinds = _kinds_of(request.query.get("kinds", ""))
-        after_id = _event_id_of(request.headers.get("Last-Event-ID", ""))
-        if self._feed.full:
-            raise UnavailableError("this tracker has no place for another event stream")
-        response = web.StreamResponse(headers={hdrs.CACHE_CONTROL: "no-store"})
-        response.content_type = "text/event-stream"
-        await response.prepare(request)
-        with self._feed.subscribed(kinds, after_id) as subscriber:
-            try:
-                async for frame in subscriber.frames():
-                    async with asyncio.timeout(FRAME_WITHIN_S):
-                        await response.write(frame)
-            except ConnectionError:
-                pass  # the subscriber has gone, as they do
-            except TimeoutError:
-                if request.transport is not None:
-                    request.transport.abort()
-        return response
+        return await stream(self._feed, request)
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -472,21 +448,6 @@ def _facts_from(artifact: ArtifactId, raw: bytes, now: float) -> ArtifactFacts:
         manifest_bytes=len(raw),
         added_s=now,
     )
-
-
-def _kinds_of(text: str) -> frozenset[str]:
-    kinds = frozenset(filter(None, text.split(",")))
-    if not kinds <= KINDS:
-        raise UsageError(
-            f"kinds={ascii(text[:100])[1:-1]}: unknown kind",
-            hint=f"one of {', '.join(sorted(KINDS))}",
-        )
-    return kinds or KINDS
-
-
-def _event_id_of(text: str) -> int | None:
-    """A Last-Event-ID; None if there is none or it is none of ours."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else None
 
 
 def _json(value: object, *, status: int = 200) -> web.Response:
