@@ -90,7 +90,7 @@ export function mark(chart, at, text, colour, row = 0) {
   ctx.font = `600 ${11 * ratio}px ${palette().font}`;
   const isLeft = x > left + width - ctx.measureText(text).width - 10 * ratio;
   ctx.textAlign = isLeft ? "right" : "left";
-  ctx.textBaseline = "bottom";
-  ctx.fillText(text, x + (isLeft ? -6 : 6) * ratio, top + height - (6 + 15 * row) * ratio);
+  ctx.textBaseline = "top";
+  ctx.fillText(text, x + (isLeft ? -6 : 6) * ratio, top + (2 + 15 * row) * ratio);
   ctx.restore();
 }

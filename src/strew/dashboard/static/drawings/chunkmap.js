@@ -12,11 +12,11 @@ const LEVELS = 10;
 const CODES = LEVELS * 4 + 1;
 // A column of which little is there is still told from an empty one.
 const FAINTEST = 0.28;
-export const GUTTER = 132;
-const STRIP = 10;
+const GUTTER_PX = 108;
+const STRIP_PX = 10;
 const LINE_PX_MAX = 24;
 const LABELS_FROM_PX = 13;
-export const ZOOM_LINES_MIN = 4;
+const ZOOM_LINES_MIN = 4;
 
 export class ChunkMap {
   constructor(canvas) {
@@ -104,7 +104,7 @@ export class ChunkMap {
     this._ratio = ratio;
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(height * ratio);
-    this.gutter = width < 560 ? 72 : GUTTER;
+    this.gutter = width < 560 ? 72 : GUTTER_PX;
     this.width = width;
     this.height = height;
     this._paint();
@@ -112,7 +112,7 @@ export class ChunkMap {
 
   // {line, row, column} under a point of the canvas in CSS pixels; null outside of the cells.
   at(x, y) {
-    const across = (x - this.gutter) / (this.width - this.gutter - STRIP - 2);
+    const across = (x - this.gutter) / (this.width - this.gutter - STRIP_PX - 2);
     const line = Math.floor(this.top + (y / this.height) * this.shown);
     const row = this.lines[line];
     if (across < 0 || row === undefined || row < 0) return null;
@@ -127,7 +127,7 @@ export class ChunkMap {
   // Where a cell is in CSS pixels: its middle.
   middleOf({ line, column }) {
     const columns = this._board?.columns || 1;
-    const cells = this.width - this.gutter - STRIP - 2;
+    const cells = this.width - this.gutter - STRIP_PX - 2;
     return {
       x: this.gutter + ((column + 0.5) / columns) * cells,
       y: ((line + 0.5 - this.top) / this.shown) * this.height,
@@ -222,7 +222,7 @@ export class ChunkMap {
     context.imageSmoothingEnabled = false;
     const ratio = this._ratio;
     const left = Math.round(this.gutter * ratio);
-    const strip = Math.round(STRIP * ratio);
+    const strip = Math.round(STRIP_PX * ratio);
     const across = width - left - strip - Math.round(2 * ratio);
     const columns = this._board.columns;
     const isDense = this.shown > height;
@@ -340,7 +340,7 @@ export class ChunkMap {
     const { x, y } = this.middleOf(this.cursor);
     if (y < 0 || y > this.height) return;
     const linePx = Math.max(3, this.height / this.shown);
-    const columnPx = Math.max(3, (this.width - this.gutter - STRIP) / this._board.columns);
+    const columnPx = Math.max(3, (this.width - this.gutter - STRIP_PX) / this._board.columns);
     context.strokeStyle = palette().text;
     context.globalAlpha = 0.35;
     context.lineWidth = ratio;

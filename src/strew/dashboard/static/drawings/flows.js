@@ -4,6 +4,7 @@
 import { onPalette, palette } from "./palette.js";
 
 const ARC_SPACE = 0.05; // of the circle, between two zones
+const SIDES_PX = 76;
 const THREADS_MAX = 1200; // drawn, the largest: more only darken the middle
 
 export class Flows {
@@ -54,7 +55,8 @@ export class Flows {
   }
 
   _circle() {
-    const radius = Math.min(this.width, this.height) / 2 - 30;
+    // room for the names of zones beside the circle
+    const radius = Math.min(this.width / 2 - SIDES_PX, this.height / 2 - 30);
     return { x: this.width / 2, y: this.height / 2, radius: Math.max(40, radius) };
   }
 

@@ -32,6 +32,10 @@ export function seconds(value) {
   return `${Math.floor(whole / 86400)} days`;
 }
 
+// A time that was measured, and does not run any more.
+export const exact = (value) =>
+  isNumber(value) && value >= 9.95 && value < 99.95 ? `${value.toFixed(1)} s` : seconds(value);
+
 export const percent = (part, digits = 0) =>
   isNumber(part) ? `${(100 * part).toFixed(digits)} %` : DASH;
 

@@ -31,7 +31,7 @@ export function Artifact({ of }) {
       </div>
       <${Copy} command=${`strew show ${name} ${at()}`} path=${`artifacts/${value.artifact}/contents`} />
     </header>
-    <section class="panel figures plain" aria-label="numbers"><dl>
+    <section class="panel figures row" aria-label="numbers"><dl>
       <${Figure} name="Size" value=${format.size(value.size_bytes)} note=${`${format.count(value.size_bytes)} bytes`} />
       <${Figure} name="Chunks" value=${format.count(value.chunk_count)} note=${`cut to about ${format.size(value.chunk_average_bytes)}`} />
       <${Figure} name="Manifest" value=${format.size(value.manifest_bytes)} note="goes to each machine once" />

@@ -35,15 +35,15 @@ export function Machine({ of }) {
       <div>
         <h1>${format.address(node.host, node.port)} ${value.cause && html`<${Cause} of=${value.cause} />`}</h1>
         <p class="sub">
-          ${node.zone ? `zone ${node.zone} · ` : ""}follows ${node.follows?.join(", ") || "nothing"}
-          · up for ${format.seconds(node.up_s)} · node <code>${format.shortId(node.id)}</code>
+          ${node.zone ? `zone ${node.zone} · ` : ""}follows ${node.follows?.join(", ") || "nothing"} ·
+          up for ${format.seconds(node.up_s)} · node <code>${format.shortId(node.id)}</code>
         </p>
         ${value.why && html`<p class="why">${value.why}${value.remedy && html` <span class="remedy">${value.remedy}</span>`}</p>`}
         ${error && html`<p class="partial">${error.message}: this is what was known before</p>`}
       </div>
       <${Copy} command=${curl(path)} path=${path} />
     </header>
-    <section class="panel figures plain" aria-label="numbers"><dl>
+    <section class="panel figures row" aria-label="numbers"><dl>
       <${Figure} name="Heard" value=${`${format.seconds(value.silent_s)} ago`} note=${node.lease_s !== undefined ? `its lease runs for ${format.seconds(node.lease_s)}` : ""} />
       <${Figure} name="Artifacts" value=${format.count(node.complete)} note=${`complete, of ${format.count(node.holdings)}`} />
       <${Figure} name="Receives" value=${format.rate(total(value, "received_bytes_per_s"))} />

@@ -33,7 +33,7 @@ function Gossip({ of, members }) {
   if (!of) return html`<${Panel} title="Gossip"><p class="empty">This process takes no part in gossip.</p><//>`;
   const many = (state) => members.filter((member) => member.state === state).length;
   const health = of.health === 0 ? "well" : `${of.health} behind`;
-  return html`<${Panel} title="Gossip" note=${of.joined ? "joined" : "not joined yet"} className="figures plain">
+  return html`<${Panel} title="Gossip" note=${of.joined ? "joined" : "not joined yet"} className="figures row">
     <dl>
       <${Figure} name="Alive" value=${format.count(of.living + 1 - of.suspects)} note="with this one" />
       <${Figure} name="Suspect" value=${format.count(of.suspects)} tone=${of.suspects ? "warn" : ""} note="silent, not given up" />
@@ -52,7 +52,7 @@ function HashTable({ of }) {
   const answered = of.records.length
     ? of.records.reduce((sum, record) => sum + record.seconds, 0) / of.records.length
     : null;
-  return html`<${Panel} title="Hash table" note=${of.joined ? "joined" : "not joined yet"} className="figures plain">
+  return html`<${Panel} title="Hash table" note=${of.joined ? "joined" : "not joined yet"} className="figures row">
     <dl>
       <${Figure} name="Contacts" value=${format.count(of.size)} note=${`in ${format.plural(of.buckets.length, "bucket")}`} />
       <${Figure} name="Kept for others" value=${format.count(of.stored_providers)} note=${`of ${format.plural(of.stored_keys, "key")}`} />

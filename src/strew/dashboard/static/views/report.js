@@ -45,9 +45,8 @@ export function Report({ of }) {
       <div>
         <h1>Where the time went</h1>
         <p class="sub">
-          <a href=${link("transfer", report.reference || report.artifact)}>${name}</a>
-          · ${format.size(report.size_bytes)} to ${format.plural(report.nodes, "machine")}
-          · published ${format.clock(report.published_unix_s)}
+          <a href=${link("transfer", report.reference || report.artifact)}>${name}</a>${" · "}
+          ${format.size(report.size_bytes)} to ${format.plural(report.nodes, "machine")} · published ${format.clock(report.published_unix_s)}
         </p>
         ${report.partial && html`<p class="partial">Not complete: ${report.partial}</p>`}
       </div>
@@ -63,7 +62,7 @@ export function Report({ of }) {
     <//>
     <div class="pair">
       ${report.mean?.length > 0 &&
-      html`<${Panel} title="The average machine" note=${`done after ${format.seconds(report.seconds_median)} in the middle`}>
+      html`<${Panel} title="The average machine" note=${`done after ${format.exact(report.seconds_median)} in the middle`}>
         <${Causes} causes=${report.mean} lost=${sum(report.mean)} />
       <//>`}
       <${Uplinks} report=${report} />
@@ -76,17 +75,17 @@ const sum = (causes) => causes.reduce((all, of) => all + of.seconds, 0);
 const lastNote = ({ last }) =>
   last
     ? html`<a href=${link("machine", last.id)}>${format.address(last.host, last.port ?? "").replace(/:$/, "")}</a>
-        ${last.zone ? ` in ${last.zone}` : ""}, done after ${format.seconds(last.done_s)}`
+        ${last.zone ? ` in ${last.zone}` : ""}, done after ${format.exact(last.done_s)}`
     : "";
 
 function Numbers({ report }) {
   const from = { rate: "the configured rate", measured: "as measured" }[report.link_from] ?? "";
-  return html`<section class="panel figures plain" aria-label="numbers"><dl>
-    <${Figure} name="Last machine" value=${format.seconds(report.seconds_last)} note=${`median ${format.seconds(report.seconds_median)}`} />
-    <${Figure} name="File over link" value=${format.seconds(report.line_seconds)} note=${`${format.rate(report.link_bytes_per_s)} ${from}`} />
-    <${Figure} name="Bound" value=${format.seconds(report.bound_seconds)} note="the least for all machines" />
+  return html`<section class="panel figures row" aria-label="numbers"><dl>
+    <${Figure} name="Last machine" value=${format.exact(report.seconds_last)} note=${`median ${format.exact(report.seconds_median)}`} />
+    <${Figure} name="File over link" value=${format.exact(report.line_seconds)} note=${`${format.rate(report.link_bytes_per_s)} ${from}`} />
+    <${Figure} name="Bound" value=${format.exact(report.bound_seconds)} note="the least for all machines" />
     <${Figure} name="Against the bound" value=${format.times(report.ratio_to_bound)} note=${`${format.times(report.ratio_to_line)} the file over the link`} />
-    <${Figure} name="Lost" value=${format.seconds(report.lost_seconds)} note="beyond the file over the link" />
+    <${Figure} name="Lost" value=${format.exact(report.lost_seconds)} note="beyond the file over the link" />
     <${Figure} name="Told by" value=${`${format.count(report.measured)} of ${format.count(report.nodes)}`} note="machines with a timeline" />
   </dl></section>`;
 }
@@ -97,15 +96,15 @@ const toneOf = (place) => `cause-${(place % 8) + 1}`;
 function Stack({ line, causes, whole }) {
   const width = (seconds) => `${(100 * seconds) / Math.max(whole, 1e-9)}%`;
   const parts = causes.filter((of) => of.seconds > 0);
-  return html`<div class="stack" role="img" aria-label=${`${format.seconds(line)} of ${format.seconds(whole)} is the file over the link`}>
-    <span class="line" style=${{ width: width(line) }} title=${`the file over the link: ${format.seconds(line)}`}>
-      <b>the file over the link ${format.seconds(line)}</b>
+  return html`<div class="stack" role="img" aria-label=${`${format.exact(line)} of ${format.exact(whole)} is the file over the link`}>
+    <span class="line" style=${{ width: width(line) }} title=${`the file over the link: ${format.exact(line)}`}>
+      <b>the file over the link ${format.exact(line)}</b>
     </span>
     ${parts.map(
       (of) => html`<span
         class=${toneOf(causes.indexOf(of))}
         style=${{ width: width(of.seconds) }}
-        title=${`${of.cause}: ${format.seconds(of.seconds)}`}
+        title=${`${of.cause}: ${format.exact(of.seconds)}`}
       ></span>`,
     )}
   </div>`;
@@ -119,14 +118,14 @@ function Causes({ causes, lost }) {
       ${causes.map(
         (of, place) => html`<tr>
           <th scope="row"><i class=${toneOf(place)} aria-hidden="true"></i>${of.cause}</th>
-          <td class="bar-cell"><${Bar} part=${of.seconds / most} tone=${toneOf(place)} label=${format.seconds(of.seconds)} /></td>
-          <td class="number">${format.seconds(of.seconds)}</td>
+          <td class="bar-cell"><${Bar} part=${of.seconds / most} tone=${toneOf(place)} label=${format.exact(of.seconds)} /></td>
+          <td class="number">${format.exact(of.seconds)}</td>
           <td class="number">${format.percent(of.share, 1)}</td>
           <td class="text">${of.text}</td>
         </tr>`,
       )}
     </tbody>
-    <tfoot><tr><th scope="row">together</th><td></td><td class="number">${format.seconds(sum(causes))}</td>
+    <tfoot><tr><th scope="row">together</th><td></td><td class="number">${format.exact(sum(causes))}</td>
       <td class="number">${lost > 0 ? format.percent(sum(causes) / lost, 1) : ""}</td><td class="text">of what was lost</td></tr></tfoot>
   </table>`;
 }

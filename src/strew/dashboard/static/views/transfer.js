@@ -100,7 +100,7 @@ function Figures({ board }) {
     </div>
     <dl>
       ${progress.over
-        ? html`<${Figure} name="Last machine" value=${format.seconds(last)} note="after the publication" />`
+        ? html`<${Figure} name="Last machine" value=${format.exact(last)} note="after the publication" />`
         : html`<${Figure}
             name="Time left"
             value=${format.seconds(progress.eta_s)}

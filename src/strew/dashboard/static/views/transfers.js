@@ -51,7 +51,7 @@ const COLUMNS = [
     "wide",
   ],
   ["Size", (of) => format.size(of.size_bytes), "number"],
-  ["Last done", (of) => format.seconds(of.seconds_last), "number"],
+  ["Last done", (of) => format.exact(of.seconds_last), "number"],
   ["× bound", (of) => format.times(of.ratio_to_bound), "number"],
   ["Origin sent", (of) => format.times(of.origin_sent_ratio), "number"],
   ["Published", (of) => format.ago(of.published_unix_s), "number"],
