@@ -32,10 +32,19 @@ from strew.content.manifest import MANIFEST_BYTES_MAX
 from strew.content.reference import Address, Name
 from strew.errors import IntegrityError, ProtocolError, UnavailableError
 from strew.fleet import FleetKey
+from strew.messages import PeerId
 from strew.publication import Publication, Signature
+from strew.telemetry.protocol import Telemetry, TelemetryWanted, encode_telemetry
+from strew.telemetry.view import BoardView, TransferSummary
 from strew.tracker.feed import HEARTBEAT_S
 from strew.tracker.problem import error_of_answer
-from strew.tracker.reports import ArtifactReport, NodeReport, PublishRequest, SwarmReport
+from strew.tracker.reports import (
+    ArtifactReport,
+    MachineView,
+    NodeReport,
+    PublishRequest,
+    SwarmReport,
+)
 from strew.trust import dsse
 
 CONNECT_WITHIN_S = 5.0
@@ -59,14 +68,15 @@ STREAM_SILENCE_S = 3 * HEARTBEAT_S
 """A stream silent for so long, heartbeats and all, is dead."""
 
 EVENT_BYTES_MAX = 64 << 10
-"""Largest event; ours have under 2 kB."""
+"""Largest event; ours have under 2 kB, those of boards 48 kB (strew.telemetry.changes)."""
 
 _T = TypeVar("_T")
 
 
 class FeedEvent(msgspec.Struct, frozen=True):
-    """One event of the stream. `kind` is `open`, `publication` or `swarm`; `data` is JSON:
-    {"resumed": bool}, strew.tracker.reports.PublicationEvent, strew.tracker.reports.SwarmSummary.
+    """One event of the stream. `kind` is `open`, `publication`, `swarm` or `board`; `data` is JSON:
+    {"resumed": bool}, strew.tracker.reports.PublicationEvent, strew.tracker.reports.SwarmSummary,
+    strew.telemetry.view.BoardChange.
     """
 
     id: str
@@ -115,6 +125,13 @@ class TrackerClient:
         )
         return dialable_handout(decode_handout(body), announce.node)
 
+    async def telemetry(self, telemetry: Telemetry) -> TelemetryWanted:
+        """Tell what this node's transfers do; the answer says when to tell it again."""
+        body = await self._asked(
+            "POST", "/api/v1/telemetry", self._node, data=encode_telemetry(telemetry)
+        )
+        return self._decoded(body, TelemetryWanted)
+
     async def certificate(self, request: bytes) -> bytes:
         """A new certificate for the one this client shows; both PEM. NotFoundError where none are
         issued."""
@@ -146,6 +163,19 @@ class TrackerClient:
     async def swarm(self, artifact: ArtifactId) -> SwarmReport:
         """Who has how much of an artifact. NotFoundError."""
         return await self._listed(f"/api/v1/swarms/{artifact}", SwarmReport)
+
+    async def board(self, artifact: ArtifactId) -> BoardView:
+        """All that is shown of a transfer; `events` go on from its `event_id`. NotFoundError, also
+        of a process that keeps no boards."""
+        return await self._listed(f"/api/v1/swarms/{artifact}/board", BoardView)
+
+    async def transfers(self) -> list[TransferSummary]:
+        """Transfers that run or ended, newest first."""
+        return await self._listed("/api/v1/transfers", list[TransferSummary])
+
+    async def machine(self, node: PeerId) -> MachineView:
+        """One machine: its transfers, neighbours, bans and events. NotFoundError."""
+        return await self._listed(f"/api/v1/nodes/{node}", MachineView)
 
     async def nodes(self) -> list[NodeReport]:
         """All nodes whose lease runs."""
@@ -210,9 +240,10 @@ class TrackerClient:
         return self._decoded(body, Publication)
 
     async def events(
-        self, *, kinds: tuple[str, ...] = (), last_event_id: str = ""
+        self, *, kinds: tuple[str, ...] = (), artifact: str = "", last_event_id: str = ""
     ) -> AsyncGenerator[FeedEvent, None]:
-        """The tracker's events until the connection ends, which is always an UnavailableError.
+        """The tracker's events until the connection ends, which is always an UnavailableError. With
+        `artifact` those of boards and swarms are of that one alone.
 
         The first is `open`: only then is nothing missed any more, so announce after it. To go on
         after a break, pass the last event's id; unless `open` then says `resumed`, something may
@@ -224,7 +255,9 @@ class TrackerClient:
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_WITHIN_S, sock_read=STREAM_SILENCE_S
         )
-        path = "/api/v1/events" + (f"?kinds={','.join(kinds)}" if kinds else "")
+        query = {"kinds": ",".join(kinds), "artifact": artifact}
+        asked = "&".join(f"{name}={value}" for name, value in query.items() if value)
+        path = "/api/v1/events" + (f"?{asked}" if asked else "")
         async with (
             self._answer("GET", path, headers, None, timeout, "text/event-stream") as answer,
             aclosing(_events_in(answer.content)) as events,

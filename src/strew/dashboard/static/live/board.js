@@ -145,7 +145,10 @@ export class Board {
       this.dirty.add(row);
     }
     if (delta.zones) this.zones = delta.zones;
-    if (delta.times_s?.length) this.times_s.push(...delta.times_s);
+    if (delta.times_s?.length) {
+      this.times_s.push(...delta.times_s);
+      this.times_s.sort((a, b) => a - b);
+    }
     if (delta.rates) this._addRates(delta.rates);
     if (delta.flows) this.flows = delta.flows;
     this.version += 1;

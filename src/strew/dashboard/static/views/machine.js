@@ -29,14 +29,17 @@ export function Machine({ of }) {
   const path = `nodes/${encodeURIComponent(of)}`;
   const { value, error } = useAsked(path, LOOK_MS);
   if (!value) return error ? html`<${Trouble} error=${error} />` : html`<${Waiting} what="the machine" />`;
-  const { node } = value;
+  // a machine that left is known by what it told alone
+  const node = value.node ?? { id: of, host: "", follows: [] };
+  const name = node.host ? format.address(node.host, node.port) : format.shortId(of);
   return html`<main>
     <header class="page">
       <div>
-        <h1>${format.address(node.host, node.port)} ${value.cause && html`<${Cause} of=${value.cause} />`}</h1>
+        <h1>${name} ${value.cause && html`<${Cause} of=${value.cause} />`}</h1>
         <p class="sub">
-          ${node.zone ? `zone ${node.zone} · ` : ""}follows ${node.follows?.join(", ") || "nothing"} ·
-          up for ${format.seconds(node.up_s)} · node <code>${format.shortId(node.id)}</code>
+          ${node.zone ? `zone ${node.zone} · ` : ""}
+          ${node.host ? `follows ${node.follows.join(", ") || "nothing"} · up for ${format.seconds(node.up_s)} · ` : "it left · "}
+          node <code>${format.shortId(node.id)}</code>
         </p>
         ${value.why && html`<p class="why">${value.why}${value.remedy && html` <span class="remedy">${value.remedy}</span>`}</p>`}
         ${error && html`<p class="partial">${error.message}: this is what was known before</p>`}
