@@ -15,6 +15,7 @@ const FAINTEST = 0.28;
 const GUTTER_PX = 108;
 const STRIP_PX = 10;
 const LINE_PX_MAX = 24;
+const SMALL_FLEET = 40;
 const LABELS_FROM_PX = 13;
 const ZOOM_LINES_MIN = 4;
 
@@ -204,6 +205,12 @@ export class ChunkMap {
     const machine = this._board.machines[row];
     const { cells } = machine;
     const columns = this._board.columns;
+    if (machine.is_origin) {
+      // it has all of it from the start: where from is no question there
+      this._memory.fill(this._pixels[6], start, start + columns);
+      this._memory[start + columns] = this._states.origin;
+      return;
+    }
     for (let column = 0; column < columns; column += 1) {
       const code = cells.charCodeAt(column) - NOTHING;
       this._memory[start + column] = this._pixels[code > 0 && code < CODES ? code : 0];
@@ -245,6 +252,10 @@ export class ChunkMap {
     for (let line = Math.ceil(this.top); line <= this.top + this.shown; line += 1) {
       const y = Math.round((line - this.top) * linePx);
       context.fillRect(left, y - thick, this.canvas.width - left, thick);
+    }
+    for (const { first } of this.groups.slice(1)) {
+      const y = Math.round((first - this.top) * linePx);
+      context.fillRect(0, y - 3 * thick, this.canvas.width, 5 * thick);
     }
   }
 
@@ -373,7 +384,8 @@ export function linesOf(board, sort, zone) {
   }
   const groups = [];
   const lines = [];
-  const space = Math.max(1, Math.round(machines.length / 160));
+  // in a small fleet a rule between two zones is enough
+  const space = machines.length < SMALL_FLEET ? 0 : Math.max(1, Math.round(machines.length / 160));
   const zones = [...board.zones.keys()].sort((a, b) =>
     board.zones[a].localeCompare(board.zones[b], "en", { numeric: true }),
   );

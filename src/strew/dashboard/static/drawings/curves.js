@@ -6,7 +6,7 @@ import { Chart, mark } from "./chart.js";
 
 const ZONES_MAX = 6; // lines of their own: more are not told apart
 
-const time = (at) => (Number.isInteger(at) && at < 120 ? `${at} s` : format.seconds(at));
+const time = (at) => (at < 120 ? `${Number(at.toFixed(1))} s` : format.seconds(at));
 
 // Steps of the axis of rates: round in the units that stand beside them.
 const RATE_STEPS = [0, 1, 2, 3, 4].flatMap((power) =>
@@ -88,9 +88,15 @@ function curve(timesS, total, now) {
   return [at, part];
 }
 
+// The zones that receive, if they are few enough to be told apart.
+function zonesOf(board) {
+  const zones = new Set(board.machines.filter((of) => !of.is_origin).map((of) => of.zone_index));
+  return zones.size > 1 && zones.size <= ZONES_MAX ? [...zones].sort((a, b) => a - b) : [];
+}
+
 // Bytes a second: the whole fleet, the origin, and each zone where there are several.
 export function Throughput({ board, version }) {
-  const zones = board.zones.length > 1 && board.zones.length <= ZONES_MAX ? board.zones : [];
+  const zones = zonesOf(board);
   const make = useMemo(
     () => (colours) => ({
       time,
@@ -104,18 +110,18 @@ export function Throughput({ board, version }) {
         { label: "all machines receive", stroke: colours.accent, width: 2.5, fill: `${colours.accent}1c` },
         { label: "the origin sends", stroke: colours.sources[1], width: 2 },
         ...zones.map((zone, place) => ({
-          label: zone || "no zone",
+          label: board.zones[zone] || "no zone",
           stroke: colours.zones[place],
           width: 1.25,
           spanGaps: true,
         })),
       ],
     }),
-    [zones.join("\n")],
+    [zones.join()],
   );
   const data = useMemo(() => {
     const { at_s: at, fleet, origin } = board.rates;
-    const columns = [at, fleet, origin, ...zones.map((_, zone) => board.rates.zones[zone] ?? [])];
+    const columns = [at, fleet, origin, ...zones.map((zone) => board.rates.zones[zone] ?? [])];
     return columns.map((column) => (at.length ? [...column] : [0]));
   }, [board, version, zones.length]);
   const label = `${format.rate(board.progress.rate_bytes_per_s)} received by all machines`;

@@ -293,7 +293,7 @@ function Tip({ board, at, map }) {
     <p>${board.zones[machine.zone_index] || "no zone"} · ${format.progress(board.share(machine))} ·
       ↓ ${format.rate(machine.received_bytes_per_s)} ↑ ${format.rate(machine.sent_bytes_per_s)}</p>
     ${machine.cause && html`<p><${Cause} of=${machine.cause} /> ${machine.why}</p>`}
-    <p class="cell"><i class=${source}></i>${chunks(board, at.column)}: ${level === 0 ? "not here" : level === 9 ? sourceText(source) : `partly here, ${sourceText(source)}`}
+    <p class="cell"><i class=${source}></i>${chunks(board, at.column)}: ${machine.is_origin ? "here from the start" : level === 0 ? "not here" : level === 9 ? sourceText(source) : `partly here, ${sourceText(source)}`}
       ${many !== null && html`<small> · whole on ${format.plural(many, "machine")}</small>`}</p>
   </div>`;
 }

@@ -39,7 +39,7 @@ function Gossip({ of, members }) {
       <${Figure} name="Suspect" value=${format.count(of.suspects)} tone=${of.suspects ? "warn" : ""} note="silent, not given up" />
       <${Figure} name="Gone" value=${format.count(many("dead") + many("left"))} note=${`${format.count(many("left"))} said so`} />
       <${Figure} name="Only heard of" value=${format.count(of.strangers)} note="never spoke themselves" />
-      <${Figure} name="This process" value=${health} note=${`${format.plural(of.refutations, "time")} it had to say it lives`} tone=${of.health ? "warn" : ""} />
+      <${Figure} name="This process" value=${health} note=${of.refutations ? `had to say ${format.plural(of.refutations, "time")} that it lives` : "never doubted"} tone=${of.health ? "warn" : ""} />
       <${Figure} name="Round trip" value=${of.rtt_s ? `${(1000 * of.rtt_s).toFixed(1)} ms` : format.DASH} note="of a probe" />
       <${Figure} name="Names" value=${format.count(of.names)} note=${of.conflicts.length ? `${format.count(of.conflicts.length)} in conflict` : "no conflict"} tone=${of.conflicts.length ? "bad" : ""} />
       <${Figure} name="To be told" value=${format.count(of.rumours)} note="rumours in the queue" />
@@ -58,7 +58,7 @@ function HashTable({ of }) {
       <${Figure} name="Kept for others" value=${format.count(of.stored_providers)} note=${`of ${format.plural(of.stored_keys, "key")}`} />
       <${Figure} name="Told of ours" value=${format.count(of.provided.length)} note=${ours(of)} />
       <${Figure} name="Searches" value=${format.count(of.ended)} note=${`${format.count(of.searches)} run now`} />
-      <${Figure} name="A search took" value=${format.seconds(answered)} note="mean of the last ones" />
+      <${Figure} name="A search took" value=${answered === null ? format.DASH : `${Math.round(1000 * answered)} ms`} note="mean of the last ones" />
       <${Figure} name="Round trip" value=${of.round_trip_s ? `${(1000 * of.round_trip_s).toFixed(1)} ms` : format.DASH} note=${`${format.count(of.queries)} queries open`} />
     </dl>
     <div class="buckets" role="img" aria-label=${`contacts by distance, furthest first: ${of.buckets.join(", ")}`}>

@@ -38,7 +38,11 @@ function useReport(reference) {
 
 export function Report({ of }) {
   const { report, error } = useReport(of);
-  if (!report) return error ? html`<${Trouble} error=${error} />` : html`<${Waiting} what="the report" />`;
+  if (!report) {
+    if (!error) return html`<${Waiting} what="the report" />`;
+    const hint = error.hint || "it is made when the transfer is over; this page looks again";
+    return html`<${Trouble} error=${{ status: error.status, message: error.message, hint }} />`;
+  }
   const name = report.reference || format.shortId(report.artifact);
   return html`<main>
     <header class="page">

@@ -9,6 +9,7 @@ import { Figure, FleetBar, Legend, Panel, Trouble, Waiting } from "../parts/piec
 import { FlowGraph } from "./flowgraph.js";
 import { MapPanel } from "./mappanel.js";
 import { Stragglers } from "./stragglers.js";
+import { Zones } from "./zones.js";
 
 export function Transfer({ of, query }) {
   const { board, error, version } = useBoard(of);
@@ -29,7 +30,10 @@ export function Transfer({ of, query }) {
       <//>
     </div>
     <div class="pair uneven">
-      <${Stragglers} board=${board} version=${version} />
+      <div class="stacked">
+        <${Stragglers} board=${board} />
+        <${Zones} board=${board} />
+      </div>
       <${FlowGraph} board=${board} version=${version} />
     </div>
   </main>`;
