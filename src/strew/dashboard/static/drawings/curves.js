@@ -30,7 +30,7 @@ export function Completion({ board, version }) {
         time,
         value: (part) => `${Math.round(part)} %`,
         scales: {
-          x: { range: (_, low, high) => [0, Math.max(high, 1)] },
+          x: { range: (_, low, high) => [0, Math.max(1.02 * high, 1)] },
           y: { range: [0, 104] },
         },
         series: [
@@ -103,7 +103,7 @@ export function Throughput({ board, version }) {
       value: (bytes) => axisRate(bytes),
       incrs: RATE_STEPS,
       scales: {
-        x: { range: (_, low, high) => [0, Math.max(high, 1)] },
+        x: { range: (_, low, high) => [0, Math.max(1.02 * high, 1)] },
         y: { range: (_, low, high) => [0, Math.max(high * 1.08, 1024)] },
       },
       series: [

@@ -14,13 +14,14 @@ export function FlowGraph({ board, version }) {
   const [pointed, point] = useState(null);
   useEffect(() => {
     const drawing = (flows.current = new Flows(canvas.current));
+    const frame = canvas.current.parentElement;
+    canvas.current.style.height = `${HEIGHT_PX}px`;
     const fit = () => {
-      const width = canvas.current.parentElement.clientWidth;
-      canvas.current.style.height = `${HEIGHT_PX}px`;
+      const width = frame.clientWidth;
       drawing.resize(width, HEIGHT_PX, devicePixelRatio || 1);
     };
     const watch = new ResizeObserver(fit);
-    watch.observe(canvas.current.parentElement);
+    watch.observe(frame);
     return () => {
       watch.disconnect();
       drawing.close();
@@ -41,7 +42,7 @@ export function FlowGraph({ board, version }) {
   const sums = betweenZones(board);
   const total = sums.reduce((sum, [, , bytes]) => sum + bytes, 0);
   const label = sums.length ? `${format.size(total)} sent in the last 10 s` : "nothing was sent";
-  return html`<${Panel} title="Who sends to whom" note="in the last 10 s" className="flows">
+  return html`<${Panel} title="Who sends to whom" note=${board.progress.over ? "in its last 10 s" : "in the last 10 s"} className="flows">
     <div class="flow-frame">
       <canvas
         ref=${canvas}

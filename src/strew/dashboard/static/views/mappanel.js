@@ -4,7 +4,7 @@ import { ChunkMap, linesOf } from "../drawings/chunkmap.js";
 import { SOURCES } from "../live/board.js";
 import { link, show } from "../live/route.js";
 import * as format from "../parts/format.js";
-import { html, useEffect, useMemo, useRef, useState } from "../parts/html.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../parts/html.js";
 import { Cause, Legend, Panel, State } from "../parts/pieces.js";
 
 const SORTS = [
@@ -39,13 +39,14 @@ export function MapPanel({ board, version, query }) {
   const zone = board.zones.includes(query.zone) ? query.zone : "";
   const arranged = useArranged(board, version, sort, zone);
 
-  useEffect(() => {
+  // before the first frame is shown: keys and the pointer find a map that stands
+  useLayoutEffect(() => {
     const drawing = new ChunkMap(canvas.current);
     map.current = drawing;
     return () => drawing.close();
   }, []);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const drawing = map.current;
     const isFirst = !drawing.lines.length;
     drawing.arrange(board, arranged.lines, arranged.groups);
