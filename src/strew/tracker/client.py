@@ -33,6 +33,7 @@ from strew.content.reference import Address, Name
 from strew.errors import IntegrityError, ProtocolError, UnavailableError
 from strew.fleet import FleetKey
 from strew.publication import Publication, Signature
+from strew.telemetry.view import BoardView, TransferSummary
 from strew.tracker.feed import HEARTBEAT_S
 from strew.tracker.problem import error_of_answer
 from strew.tracker.reports import ArtifactReport, NodeReport, PublishRequest, SwarmReport
@@ -58,15 +59,17 @@ PEM = "application/x-pem-file"
 STREAM_SILENCE_S = 3 * HEARTBEAT_S
 """A stream silent for so long, heartbeats and all, is dead."""
 
-EVENT_BYTES_MAX = 64 << 10
-"""Largest event; ours have under 2 kB."""
+EVENT_BYTES_MAX = 1 << 20
+"""Largest event. A publication has under 2 kB; a change of a board to which a thousand machines
+come at once has a row of some 500 bytes for each."""
 
 _T = TypeVar("_T")
 
 
 class FeedEvent(msgspec.Struct, frozen=True):
-    """One event of the stream. `kind` is `open`, `publication` or `swarm`; `data` is JSON:
-    {"resumed": bool}, strew.tracker.reports.PublicationEvent, strew.tracker.reports.SwarmSummary.
+    """One event of the stream. `kind` is `open`, `publication`, `swarm` or `board`; `data` is JSON:
+    {"resumed": bool}, strew.tracker.reports.PublicationEvent, strew.tracker.reports.SwarmSummary,
+    strew.telemetry.view.BoardChange.
     """
 
     id: str
@@ -147,6 +150,14 @@ class TrackerClient:
         """Who has how much of an artifact. NotFoundError."""
         return await self._listed(f"/api/v1/swarms/{artifact}", SwarmReport)
 
+    async def board(self, artifact: ArtifactId) -> BoardView:
+        """All that is shown of a transfer. NotFoundError, also from a tracker older than boards."""
+        return await self._listed(f"/api/v1/swarms/{artifact}/board", BoardView)
+
+    async def transfers(self) -> list[TransferSummary]:
+        """Transfers under way and recorded, newest first. NotFoundError where none are kept."""
+        return await self._listed("/api/v1/transfers", list[TransferSummary])
+
     async def nodes(self) -> list[NodeReport]:
         """All nodes whose lease runs."""
         return await self._listed("/api/v1/nodes", list[NodeReport])
@@ -210,9 +221,10 @@ class TrackerClient:
         return self._decoded(body, Publication)
 
     async def events(
-        self, *, kinds: tuple[str, ...] = (), last_event_id: str = ""
+        self, *, kinds: tuple[str, ...] = (), artifact: str = "", last_event_id: str = ""
     ) -> AsyncGenerator[FeedEvent, None]:
         """The tracker's events until the connection ends, which is always an UnavailableError.
+        With an `artifact`, those of boards and swarms are of that one alone.
 
         The first is `open`: only then is nothing missed any more, so announce after it. To go on
         after a break, pass the last event's id; unless `open` then says `resumed`, something may
@@ -224,7 +236,9 @@ class TrackerClient:
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_WITHIN_S, sock_read=STREAM_SILENCE_S
         )
-        path = "/api/v1/events" + (f"?kinds={','.join(kinds)}" if kinds else "")
+        asked = [f"kinds={','.join(kinds)}"] if kinds else []
+        asked += [f"artifact={artifact}"] if artifact else []
+        path = "/api/v1/events" + (f"?{'&'.join(asked)}" if asked else "")
         async with (
             self._answer("GET", path, headers, None, timeout, "text/event-stream") as answer,
             aclosing(_events_in(answer.content)) as events,
@@ -296,7 +310,6 @@ class TrackerClient:
         except aiohttp.ClientPayloadError:
             raise UnavailableError(f"tracker {self.address} broke off its answer") from None
         except (aiohttp.ClientError, HttpProcessingError, ValueError) as error:
-            # The last two: aiohttp's stream reader on a line over its limit, by its version.
             raise ProtocolError(
                 f"{self.address} does not answer as a tracker does: {type(error).__name__}"
             ) from None
@@ -334,15 +347,33 @@ async def _events_in(stream: aiohttp.StreamReader) -> AsyncGenerator[FeedEvent, 
     """Parse server-sent events, of which ours have one data line."""
     fields: dict[str, str] = {}
     size_bytes = 0
-    while line := await stream.readline():
-        size_bytes += len(line)
-        if size_bytes > EVENT_BYTES_MAX:
-            raise ProtocolError(f"the tracker sent an event of more than {EVENT_BYTES_MAX} bytes")
-        text = line.decode("utf-8", "replace").rstrip("\r\n")
-        if text:
-            name, _, value = text.partition(":")
-            fields[name] = value.removeprefix(" ")
-            continue
-        if "data" in fields:
-            yield FeedEvent(fields.get("id", ""), fields.get("event", ""), fields["data"].encode())
-        fields, size_bytes = {}, 0
+    async with aclosing(_lines_in(stream)) as lines:
+        async for line in lines:
+            size_bytes += len(line)
+            if size_bytes > EVENT_BYTES_MAX:
+                raise _event_too_long()
+            text = line.decode("utf-8", "replace").rstrip("\r")
+            if text:
+                name, _, value = text.partition(":")
+                fields[name] = value.removeprefix(" ")
+                continue
+            if "data" in fields:
+                data = fields["data"].encode()
+                yield FeedEvent(fields.get("id", ""), fields.get("event", ""), data)
+            fields, size_bytes = {}, 0
+
+
+async def _lines_in(stream: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
+    """Whole lines without their ends. aiohttp's own reader gives up at twice its buffer's size,
+    which is less than a large board's change."""
+    left = b""
+    async for piece in stream.iter_any():
+        *lines, left = (left + piece).split(b"\n")
+        for line in lines:
+            yield line
+        if len(left) > EVENT_BYTES_MAX:
+            raise _event_too_long()
+
+
+def _event_too_long() -> ProtocolError:
+    return ProtocolError(f"the tracker sent an event of more than {EVENT_BYTES_MAX} bytes")
