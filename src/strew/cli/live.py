@@ -63,18 +63,24 @@ def share_done(progress: Progress) -> float:
 
 def block(watched: Watched, shown: str, columns: int, lines_max: int) -> list[Line]:
     """The lines of a terminal of this size."""
-    lines = [*_head(watched, shown, columns), *_figures(watched)]
-    lag = stragglers(watched)
-    left = lines_max - len(lines)
+    lines = figures(watched, shown, columns)
+    lag = stragglers(watched)[:STRAGGLERS_MAX]
     zones = _zones(watched, columns)
-    room = min(len(lag), STRAGGLERS_MAX, max(0, (left - 2) // 2))
-    if zones and left - len(zones) - 1 >= min(2 + 2 * room, left):
+    left = lines_max - len(lines)
+    needed = 2 + 2 * len(lag) if lag else 0
+    if zones and left - len(zones) - 1 >= needed:
         lines += [(), *zones]
         left -= len(zones) + 1
-    room = min(room, max(0, (left - 2) // 2))
+    each = 3 if left >= 2 + 3 * len(lag) else 2
+    room = min(len(lag), max(0, (left - 2) // each))
     if room:
-        lines += [(), *_lagging(watched, lag, room, columns)]
+        lines += [(), *_lagging(watched, room, each, columns)]
     return lines[:lines_max]
+
+
+def figures(watched: Watched, shown: str, columns: int) -> list[Line]:
+    """The transfer in numbers: name, bar, counts, rates, bound, rarest chunk."""
+    return [*_head(watched, shown, columns), *_figures(watched)]
 
 
 def _head(watched: Watched, shown: str, columns: int) -> list[Line]:
@@ -203,25 +209,30 @@ def _zones(watched: Watched, columns: int) -> list[Line]:
     return lines
 
 
-def _lagging(watched: Watched, lag: Sequence[MachineRow], room: int, columns: int) -> list[Line]:
-    """Two lines each: who and how far; why, and what is done about it."""
-    lines: list[Line] = [((f"{len(lag)} lag{'s' if len(lag) == 1 else ''} behind", "bold"),)]
+def _lagging(watched: Watched, room: int, each: int, columns: int) -> list[Line]:
+    """So many of those behind, in two or three lines each: who and how far; why, and what is done
+    about it."""
+    lag = stragglers(watched)
+    head: list[Span] = [(f"{len(lag)} lag{'s' if len(lag) == 1 else ''} behind", "bold")]
+    if len(lag) > room:
+        head.append((f", the worst {room} are" if room > 1 else ", the worst is", "dim"))
+    lines: list[Line] = [head]
     for row in lag[:room]:
         ratio = row.have_chunks / max(1, watched.chunk_count)
-        address = f"{row.host}:{row.port}"
-        zone = plain(watched.zone_of(row))
-        where = f"{plain(address)}  {zone}" if zone else plain(address)
+        zone = watched.zone_of(row)
+        where = f"{row.host}:{row.port}" + (f"  {zone}" if zone else "")
         lines.append(
             (
-                (padded(where, max(20, columns - 48)), ""),
+                (padded(plain(where), max(20, columns - 48)), ""),
                 (f"  {100 * ratio:5.1f} %", ""),
                 (padded(format_rate(row.received_bytes_per_s), 13, right=True) + "  ", "dim"),
                 (padded(word_of(row), 20), _style_of(row)),
             )
         )
-        lines.append((("  " + reason_of(row), "dim"),))
-    if len(lag) > room:
-        lines[0] = (*lines[0], (f", the worst {room} are", "dim"))
+        if each == 3 and row.why and row.remedy:
+            lines += [((f"  {plain(row.why)}", ""),), ((f"  → {plain(row.remedy)}", "dim"),)]
+        else:
+            lines.append((("  " + reason_of(row), "dim"),))
     return lines
 
 
