@@ -242,13 +242,13 @@ class Transfer(Screen[None]):
         row, watched = self.order[number], self._watched
         assert watched is not None
         ratio = row.have_chunks / max(1, watched.chunk_count)
-        where = f"{row.host}:{row.port}  {watched.zone_of(row)}"
+        where = live.where_of(watched, row)
         if row.is_origin:
-            return ((padded(plain(where), 36), ""), ("   origin", "accent"))
+            return ((padded(where, 36), ""), ("   origin", "accent"))
         done = "-" if row.done_s is None else format_duration(row.done_s)
         word = "" if row.cause in live.NO_LAG and row.state == "fetching" else live.word_of(row)
         return (
-            (padded(plain(where), 36), ""),
+            (padded(where, 36), ""),
             (f"{100 * ratio:7.1f} %", "good" if row.state == "seeding" else ""),
             (f"{format_rate(row.received_bytes_per_s):>13}", ""),
             (f"{format_rate(row.sent_bytes_per_s):>13}", ""),

@@ -219,11 +219,9 @@ def _lagging(watched: Watched, room: int, each: int, columns: int) -> list[Line]
     lines: list[Line] = [head]
     for row in lag[:room]:
         ratio = row.have_chunks / max(1, watched.chunk_count)
-        zone = watched.zone_of(row)
-        where = f"{row.host}:{row.port}" + (f"  {zone}" if zone else "")
         lines.append(
             (
-                (padded(plain(where), max(20, columns - 48)), ""),
+                (padded(where_of(watched, row), max(20, columns - 48)), ""),
                 (f"  {100 * ratio:5.1f} %", ""),
                 (padded(format_rate(row.received_bytes_per_s), 13, right=True) + "  ", "dim"),
                 (padded(word_of(row), 20), _style_of(row)),
@@ -234,6 +232,11 @@ def _lagging(watched: Watched, room: int, each: int, columns: int) -> list[Line]
         else:
             lines.append((("  " + reason_of(row), "dim"),))
     return lines
+
+
+def where_of(watched: Watched, row: MachineRow) -> str:
+    """A machine's address and zone."""
+    return f"{plain(row.host)}:{row.port}  {plain(watched.zone_of(row))}".rstrip()
 
 
 def word_of(row: MachineRow) -> str:
