@@ -10,7 +10,7 @@ import pytest
 from strew.announce.protocol import Holding
 from strew.content.reference import Name
 from strew.errors import DeniedError, IntegrityError, NotFoundError, UnavailableError
-from strew.tracker import service
+from strew.tracker import streaming
 from tests.announce.makers import announce, artifact_id, peer_id
 from tests.tracker.served import KEY, OTHER_KEY, Served, manifest, served
 
@@ -323,7 +323,7 @@ async def test_a_body_or_head_that_breaks_http_is_the_askers_fault(
 
 
 async def test_a_subscriber_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "FRAME_WITHIN_S", 0.05)
+    monkeypatch.setattr(streaming, "FRAME_WITHIN_S", 0.05)
     async with served() as on:
         feed = on.tracker._feed
         reader, writer = await asyncio.open_connection(*on.address)

@@ -26,6 +26,7 @@ from strew.agent.agent import Agent
 from strew.agent.client import HELD
 from strew.agent.directory import Directory
 from strew.agent.files import Files
+from strew.agent.looking import Looking
 from strew.agent.openapi import document
 from strew.agent.requests import FetchRequest
 from strew.agent.transfer import Transfer
@@ -75,6 +76,7 @@ class NodeApi:
             metrics = RequestMetrics(agent.metrics.registry)
             self._gate = Gate(agent.key, metrics, guard)
         self._files = Files(agent)
+        self._looking = Looking(agent, self._directory) if tracker is None else None
         self._document = b""
 
     def handlers(self) -> dict[str, Handler]:
@@ -118,6 +120,9 @@ class NodeApi:
         if self._tracker is not None:
             handlers |= self._tracker.handlers()
             self._tracker.mount(app)
+        if self._looking is not None:
+            handlers |= self._looking.handlers()
+            self._looking.mount(app)
         self._document = msgspec.json.encode(document(map(route_of, handlers)))
         app.add_routes(self._gate.routes(handlers))
         return app
@@ -200,7 +205,8 @@ class NodeApi:
         return web.Response(body=body, content_type="application/json")
 
     async def _swarm(self, request: web.Request) -> web.Response:
-        return _json(self._directory.swarm(parse_artifact_id(request.match_info["id"])))
+        report = self._directory.swarm(parse_artifact_id(request.match_info["id"]))
+        return _json(self._looking.with_chunks(report) if self._looking is not None else report)
 
     async def _nodes(self, _request: web.Request) -> web.Response:
         return _json(self._directory.nodes())

@@ -21,10 +21,12 @@ from strew.agent.requests import FetchRequest
 from strew.announce.protocol import Announce, Handout
 from strew.content.reference import NAME_MAX_CHARS, TAG_MAX_CHARS
 from strew.publication import Publication
+from strew.telemetry.protocol import Telemetry, TelemetryWanted
+from strew.telemetry.view import BoardView, TransferSummary
 from strew.tracker.admission import TokenReport, TokenRequest
 from strew.tracker.client import PEM
 from strew.tracker.problem import CONTENT_TYPE, Problem
-from strew.tracker.reports import ArtifactReport, PublishRequest, SwarmReport
+from strew.tracker.reports import ArtifactReport, MachineView, PublishRequest, SwarmReport
 from strew.tracker.reports import NodeReport as FleetNode
 
 VERSION: Final = "3.1.1"
@@ -44,6 +46,7 @@ _PARTS: Final[dict[str, Schema]] = {
     "tag": {"type": "string", "pattern": f"^{_WORD}$", "maxLength": TAG_MAX_CHARS},
     "path": {"type": "string", "minLength": 1},
     "token": {"type": "string", "minLength": 1},
+    "node": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
 }
 """What stands in paths."""
 
@@ -76,9 +79,12 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "names": Spoken("What names there are.", list[Publication]),
     "resolve": Spoken("What a name names.", Publication),
     "swarm": Spoken("Who has how much of an artifact.", SwarmReport),
+    "board": Spoken("All that is shown of a transfer; `board` events go on from it.", BoardView),
     "nodes": Spoken("Which nodes live.", list[FleetNode]),
+    "machine": Spoken("One machine: its transfers, neighbours, bans and events.", MachineView),
     "events": Spoken("What happens, as server-sent events.", EVENTS, query="kinds"),
     "node": Spoken("This node as it is now.", NodeReport),
+    "transfers": Spoken("Transfers that run or ended, newest first.", list[TransferSummary]),
     "transfer": Spoken("How far a fetch is.", TransferReport),
     "gossip-nodes": Spoken("Which nodes live, by gossip.", list[FleetNode]),
     "gossip-names": Spoken("What names there are, by gossip.", list[Publication]),
@@ -87,6 +93,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
         "A file of an artifact, or a Range of it.", BYTES, query="token", also=(206, 304, 416)
     ),
     "announce": Spoken("A node tells its state, and hears of peers.", Handout, Announce),
+    "telemetry": Spoken("A node tells how its transfers go.", TelemetryWanted, Telemetry),
     "gossip": Spoken("One body of an exchange between two members.", BYTES, BYTES),
     "certify": Spoken("Renew the certificate of this connection.", PEM, BYTES),
     "fetch": Spoken("Have this node fetch an artifact.", TransferReport, FetchRequest, 202),

@@ -58,9 +58,9 @@ class Series:
         """When the last one was; before everything if there is none."""
         return self._points[-1][0] if self._points else float("-inf")
 
-    def rates(self, zones: int) -> Rates:
-        """All of them, with a list for each of so many zones."""
-        points = self._points
+    def rates(self, zones: int, until_s: float) -> Rates:
+        """All of them until then, with a list for each of so many zones."""
+        points = [point for point in self._points if point[0] <= until_s]
         return Rates(
             [point[0] for point in points],
             [point[1] for point in points],

@@ -18,6 +18,7 @@ from strew.publication import (
     ReferenceText,
     Signatures,
 )
+from strew.telemetry.view import Cause, MachineBan, MachineEvent, MachineNeighbour, MachineSwarm
 
 NodeState = HoldingState | Literal["waiting"]
 """As announced; `waiting` for a node that follows the artifact and has told nothing of it yet."""
@@ -57,6 +58,8 @@ class SwarmNode(msgspec.Struct, frozen=True, kw_only=True):
     heard_s: float
     done_s: float | None = None
     reason: str = ""
+    have: bytes | None = None
+    """Which chunks, a Bitfield in its wire form (base64 in JSON); None where it is not known."""
 
 
 class SwarmSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +113,23 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     up_s: float
     heard_s: float
     lease_s: float
+
+
+class MachineView(msgspec.Struct, frozen=True, kw_only=True):
+    """One machine as GET /api/v1/nodes/{id} shows it. `node` is None for one whose lease ended;
+    `cause`, `why`, `remedy` are of the transfer in which it lags. Neighbours are those of the last
+    seconds, events newest first."""
+
+    node: NodeReport | None
+    id: PeerText
+    cause: Cause
+    why: str
+    remedy: str
+    silent_s: float
+    swarms: list[MachineSwarm]
+    neighbours: list[MachineNeighbour]
+    bans: list[MachineBan]
+    events: list[MachineEvent]
 
 
 class PublishRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -195,7 +215,7 @@ def swarm_report(
             matched[record.follows] = any(follows(record.follows, p.reference) for p in names)
         if matched[record.follows] or artifact in record.swarms:
             nodes.append(
-                _swarm_node(artifact, record, published_s, now, following=matched[record.follows])
+                swarm_node(artifact, record, published_s, now, following=matched[record.follows])
             )
     nodes.sort(key=lambda node: (not node.origin, node.host, node.port))
     return SwarmReport(
@@ -206,7 +226,7 @@ def swarm_report(
     )
 
 
-def _swarm_node(
+def swarm_node(
     artifact: ArtifactId,
     record: NodeRecord,
     published_s: float | None,
@@ -214,6 +234,7 @@ def _swarm_node(
     *,
     following: bool,
 ) -> SwarmNode:
+    """One node's part in a swarm."""
     tracked = record.holdings.get(artifact)
     holding = tracked.holding if tracked is not None else None
     done_s = None

@@ -24,7 +24,7 @@ from strew.announce.protocol import (
     decoded,
     encode,
 )
-from strew.announce.records import ArtifactFacts, PutPublication
+from strew.announce.records import ArtifactFacts, DropNode, PutNode, PutPublication
 from strew.announce.registry import (
     AnnounceReceived,
     LeasesDue,
@@ -40,14 +40,14 @@ from strew.errors import (
     NotFoundError,
     StrewError,
     UnavailableError,
-    UsageError,
 )
 from strew.fleet import FleetKey
 from strew.messages import PeerId
 from strew.publication import Publication
-from strew.tracker.feed import KINDS, Feed
+from strew.tracker.feed import Feed
 from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
 from strew.tracker.notary import NoNotary, Notary
+from strew.tracker.observer import Observer
 from strew.tracker.problem import refusal_of_decision
 from strew.tracker.reports import (
     ArtifactReport,
@@ -61,13 +61,12 @@ from strew.tracker.reports import (
     swarm_report,
     untrusted_record,
 )
+from strew.tracker.sight import TrackerSight
 from strew.tracker.state import StateStore
+from strew.tracker.streaming import stream
 
 LEASES_EVERY_S = 1.0
 """How often ended leases are looked for."""
-
-FRAME_WITHIN_S = 30.0
-"""A subscriber that does not take one event in this time is cut off: it holds a place."""
 
 PROGRESS_EVERY_S = 0.25
 """Swarm events are sent at most so often for each swarm: four a second."""
@@ -121,6 +120,9 @@ class Tracker:
         self._notary = notary or NoNotary()
         self._registry = Registry(dice, self._notary.signatory)
         self._feed = Feed()
+        self.observer = Observer(
+            TrackerSight(state, clock), self._feed, clock, takes_telemetry=True
+        )
         self._moved: dict[ArtifactId, None] = {}
         """Swarms to tell of, in the order in which they moved."""
         self._ready = False
@@ -154,6 +156,7 @@ class Tracker:
             "swarm": self._swarm,
             "nodes": self._nodes,
             "events": self._events,
+            **self.observer.handlers(),
         }
 
     def probes(self) -> dict[str, Handler]:
@@ -175,7 +178,8 @@ class Tracker:
         ]
         self._ready = True
         try:
-            yield
+            async with self.observer.running():
+                yield
         finally:
             self._ready = False
             self._feed.close()
@@ -196,6 +200,11 @@ class Tracker:
             self._state.apply(decision.writes)
         for artifact in decision.moved:
             self._moved[artifact] = None
+        for write in decision.writes:
+            if isinstance(write, PutNode):
+                self.observer.announced(write.record)
+            elif isinstance(write, DropNode):
+                self.observer.left(write.peer)
         return decision
 
     async def _watch_leases(self) -> None:
@@ -226,7 +235,7 @@ class Tracker:
             for artifact in list(self._moved)[:PROGRESS_SWARMS_MAX]:
                 del self._moved[artifact]
                 summary = self._report_of(artifact).summary
-                self._feed.publish("swarm", _encoder.encode(summary), self._clock())
+                self._feed.publish("swarm", _encoder.encode(summary), self._clock(), artifact)
 
     def _report_of(self, artifact: ArtifactId) -> SwarmReport:
         return swarm_report(
@@ -352,6 +361,7 @@ class Tracker:
         spread_s = spread_of(nodes)
         data = _encoder.encode(PublicationEvent(publication, spread_s))
         self._feed.publish("publication", data, self._clock())
+        self.observer.published(publication.artifact)
         _log.info(
             "published",
             reference=publication.reference,
@@ -366,7 +376,7 @@ class Tracker:
             if self.beside is not None:
                 return _json(self.beside.swarm(artifact))
             raise NotFoundError(f"nothing is known of {artifact}")
-        return _json(report)
+        return _json(self.observer.with_chunks(report))
 
     async def _nodes(self, _request: web.Request) -> web.Response:
         now = self._clock()
@@ -375,24 +385,7 @@ class Tracker:
         return _json(list(reports.values()))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        kinds = _kinds_of(request.query.get("kinds", ""))
-        after_id = _event_id_of(request.headers.get("Last-Event-ID", ""))
-        if self._feed.full:
-            raise UnavailableError("this tracker has no place for another event stream")
-        response = web.StreamResponse(headers={hdrs.CACHE_CONTROL: "no-store"})
-        response.content_type = "text/event-stream"
-        await response.prepare(request)
-        with self._feed.subscribed(kinds, after_id) as subscriber:
-            try:
-                async for frame in subscriber.frames():
-                    async with asyncio.timeout(FRAME_WITHIN_S):
-                        await response.write(frame)
-            except ConnectionError:
-                pass  # the subscriber has gone, as they do
-            except TimeoutError:
-                if request.transport is not None:
-                    request.transport.abort()
-        return response
+        return await stream(self._feed, request)
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -437,21 +430,6 @@ def _facts_from(artifact: ArtifactId, raw: bytes, now: float) -> ArtifactFacts:
         manifest_bytes=len(raw),
         added_s=now,
     )
-
-
-def _kinds_of(text: str) -> frozenset[str]:
-    kinds = frozenset(filter(None, text.split(",")))
-    if not kinds <= KINDS:
-        raise UsageError(
-            f"kinds={ascii(text[:100])[1:-1]}: unknown kind",
-            hint=f"one of {', '.join(sorted(KINDS))}",
-        )
-    return kinds or KINDS
-
-
-def _event_id_of(text: str) -> int | None:
-    """A Last-Event-ID; None if there is none or it is none of ours."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else None
 
 
 def _json(value: object, *, status: int = 200) -> web.Response:

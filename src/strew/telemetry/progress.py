@@ -1,0 +1,151 @@
+"""A transfer in numbers, from what its machines told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import median
+from typing import Final
+
+import msgspec
+
+from strew.content.digest import ArtifactId
+from strew.publication import ReferenceText
+from strew.telemetry.copies import Rarest
+from strew.telemetry.rows import Row, rounded
+from strew.telemetry.stragglers import Usual
+from strew.telemetry.view import Cause, Progress, RarestChunk
+
+STUCK: Final[frozenset[Cause]] = frozenset(
+    ("ended", "cut-off", "stalled", "paused", "no-holder", "few-neighbours", "failed")
+)
+"""Causes that end when somebody does something: no estimate can wait for that."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a board's artifact is, and since when it has a name."""
+
+    artifact: ArtifactId
+    references: tuple[ReferenceText, ...]
+    name: str
+    size_bytes: int
+    chunk_count: int
+    published_unix_s: float
+
+
+def bound_s(line_s: float, machines: int, chunks: int) -> float:
+    """T* = F/B (1 + floor(log2 N)/M): what no schedule beats on equal links (Mundinger, Weber,
+    Weiss, Journal of Scheduling 11, 2008, arXiv cs/0606110)."""
+    return line_s * (1 + (max(1, machines).bit_length() - 1) / max(1, chunks))
+
+
+def progress_of(facts: Facts, rows: Iterable[Row], rarest: Rarest | None, now: float) -> Progress:
+    """The numbers of this moment."""
+    origins = [row for row in rows if row.is_origin]
+    counted = [row for row in rows if not row.is_origin and row.is_live]
+    states = [row.state for row in counted]
+    chunk_bytes = facts.size_bytes / facts.chunk_count if facts.chunk_count else 0.0
+    done_bytes = round(chunk_bytes * sum(row.have_chunks for row in counted))
+    received = sum(row.received_bytes for row in counted)
+    rate = sum(row.received_bytes_per_s for row in counted)
+    link = link_rate(rows)
+    line_s = facts.size_bytes / link if link else None
+    bound = bound_s(line_s, len(counted), facts.chunk_count) if line_s is not None else None
+    over = is_over(counted)
+    elapsed_s = now - facts.published_unix_s
+    eta_s = None if over else _eta_s(counted, chunk_bytes, rate)
+    ends_s = [row.done_unix_s for row in counted if row.done_unix_s is not None]
+    last_s = max(ends_s) - facts.published_unix_s if ends_s else None
+    return Progress(
+        total=len(counted),
+        done=states.count("seeding"),
+        failed=states.count("failed"),
+        paused=states.count("paused"),
+        fetching=states.count("fetching"),
+        waiting=states.count("waiting"),
+        done_bytes=done_bytes,
+        total_bytes=facts.size_bytes * len(counted),
+        eta_s=None if eta_s is None else round(eta_s, 1),
+        rate_bytes_per_s=rounded(rate),
+        origin_rate_bytes_per_s=rounded(sum(row.sent_bytes_per_s for row in origins)),
+        origin_sent_ratio=_ratio(sum(row.sent_bytes for row in origins), facts.size_bytes),
+        peer_share=_ratio(received - sum(of.received_origin_bytes for of in counted), received),
+        duplicate_ratio=_ratio(sum(row.duplicate_bytes for row in counted), received),
+        line_seconds=_short(line_s),
+        bound_seconds=_short(bound),
+        link_bytes_per_s=rounded(link) if link else None,
+        link_from="measured" if link else "",
+        ratio_now=_over(None if eta_s is None else elapsed_s + eta_s, bound),
+        ratio_end=_over(last_s if over else None, bound),
+        rarest=RarestChunk(*rarest) if rarest is not None else None,
+        over=over,
+    )
+
+
+def is_over(counted: Iterable[Row]) -> bool:
+    """Whether every machine that follows is done or failed, and there is one."""
+    following = [row.state for row in counted if row.follows]
+    return bool(following) and all(state in ("seeding", "failed") for state in following)
+
+
+def link_rate(rows: Iterable[Row]) -> float:
+    """What a link carries: the best second of any machine, origins too; 0 while none was told."""
+    best = 0.0
+    for row in rows:
+        told = row.telemetry
+        if told is not None:
+            best = max(best, told.fastest_received_bytes_per_s, told.fastest_sent_bytes_per_s)
+    return best
+
+
+def usual_of(rows: Iterable[Row]) -> Usual:
+    """The middle of a fleet: what one machine of it is compared with."""
+    live = [row for row in rows if row.is_live and row.telemetry is not None]
+    told = [(row, row.telemetry) for row in live if row.telemetry and not row.is_origin]
+    if not told:
+        return Usual()
+    sent = [of.telemetry.fastest_sent_bytes_per_s for of in live if of.telemetry]
+    sent = [rate for rate in sent if rate]
+    return Usual(
+        machines=len(told),
+        part=median(row.part for row, _ in told),
+        received_bytes_per_s=median(of.fastest_received_bytes_per_s for _, of in told),
+        sent_bytes_per_s=median(sent) if sent else 0.0,
+        senders=len(sent),
+        neighbours=median(of.neighbours for _, of in told),
+    )
+
+
+def _eta_s(counted: list[Row], chunk_bytes: float, rate: float) -> float | None:
+    """When the last machine is done that is not stuck; None while nothing is known.
+
+    The fleet cannot be done before what is missing has come at today's rate, nor before the slowest
+    machine is at its own, which is the mean of now and of its whole fetch.
+    """
+    missing = 0.0
+    latest = 0.0
+    for row in counted:
+        if not row.is_under_way or row.verdict.cause in STUCK:
+            continue
+        lacks = chunk_bytes * (row.chunk_count - row.have_chunks)
+        missing += lacks
+        told = row.telemetry
+        if told is not None and told.elapsed_s > 1.0:
+            mean = row.received_bytes / told.elapsed_s
+            own = (mean + row.received_bytes_per_s) / 2
+            if own > 0:
+                latest = max(latest, lacks / own)
+    if rate > 0:
+        return max(missing / rate, latest)
+    return latest or None
+
+
+def _ratio(part: float, whole: float) -> float:
+    return round(max(0.0, part) / whole, 4) if whole else 0.0
+
+
+def _over(seconds: float | None, bound: float | None) -> float | None:
+    return round(seconds / bound, 3) if seconds is not None and bound else None
+
+
+def _short(seconds: float | None) -> float | None:
+    return None if seconds is None else float(f"{seconds:.4g}")

@@ -1,0 +1,117 @@
+"""From a tracker's records to what a board is told, and where an observer finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from strew.announce.records import ArtifactFacts, NodeRecord
+from strew.announce.reference import follows
+from strew.content.digest import ArtifactId
+from strew.messages import PeerId
+from strew.publication import Publication
+from strew.telemetry.progress import Facts
+from strew.telemetry.protocol import Telemetry
+from strew.telemetry.rows import MachineTold
+from strew.tracker.reports import NodeReport, SwarmNode, node_report, swarm_node
+from strew.tracker.state import StateStore
+
+
+class Sight(Protocol):
+    """What an observer may ask of its process."""
+
+    def facts(self, artifact: ArtifactId) -> Facts | None:
+        """What an artifact is, and its names; None where it is not known."""
+
+    def machines(self, facts: Facts) -> Iterable[MachineTold]:
+        """All that are in the artifact's swarm, or follow it."""
+
+    def node(self, peer: PeerId) -> NodeReport | None:
+        """A node that lives."""
+
+    def newest(self, limit: int) -> Sequence[ArtifactId]:
+        """The artifacts that were named last, newest first."""
+
+    def moment(self) -> Iterable[Telemetry]:
+        """What is known of machines that need not tell it: on a node, itself and its neighbours."""
+
+
+class TrackerSight:
+    """Sight by a tracker's state."""
+
+    def __init__(self, state: StateStore, clock: Callable[[], float]) -> None:
+        self._state = state
+        self._clock = clock
+
+    def facts(self, artifact: ArtifactId) -> Facts | None:
+        """As Sight.facts."""
+        known = self._state.facts(artifact)
+        if known is None:
+            return None
+        return facts_of(known, self._state.names_of(artifact))
+
+    def machines(self, facts: Facts) -> Iterable[MachineTold]:
+        """As Sight.machines."""
+        for record in self._state.nodes():
+            told = told_of(facts, record)
+            if told is not None:
+                yield told
+
+    def node(self, peer: PeerId) -> NodeReport | None:
+        """As Sight.node."""
+        record = self._state.node(peer)
+        return node_report(record, self._clock()) if record is not None else None
+
+    def newest(self, limit: int) -> Sequence[ArtifactId]:
+        """As Sight.newest."""
+        named = {p.artifact: None for p in reversed(self._state.publications())}
+        return list(named)[:limit]
+
+    def moment(self) -> Iterable[Telemetry]:
+        """Nothing: nodes tell."""
+        return ()
+
+
+def facts_of(known: ArtifactFacts, names: Sequence[Publication]) -> Facts:
+    """What a board says of its artifact. Without a name it counts from when it was heard of."""
+    return Facts(
+        artifact=known.artifact,
+        references=tuple(p.reference for p in names),
+        name=known.name,
+        size_bytes=known.size_bytes,
+        chunk_count=known.chunk_count,
+        published_unix_s=max((p.published_s for p in names), default=known.added_s),
+    )
+
+
+def told_of(facts: Facts, record: NodeRecord) -> MachineTold | None:
+    """A node's part in an artifact; None if it has none and follows none of its names."""
+    following = any(follows(record.follows, reference) for reference in facts.references)
+    if not following and facts.artifact not in record.swarms:
+        return None
+    node = swarm_node(
+        facts.artifact, record, facts.published_unix_s, record.heard_s, following=following
+    )
+    return machine_told(node, facts.published_unix_s)
+
+
+def machine_told(node: SwarmNode, published_unix_s: float) -> MachineTold:
+    """A line of a swarm's report as a board is told it."""
+    return MachineTold(
+        id=node.id,
+        host=node.host,
+        port=node.port,
+        zone=node.zone,
+        state=node.state,
+        is_origin=node.origin,
+        follows=node.follows,
+        have_chunks=node.have_chunks,
+        received_bytes=node.received_bytes,
+        received_origin_bytes=node.received_origin_bytes,
+        duplicate_bytes=node.duplicate_bytes,
+        sent_bytes=node.sent_bytes,
+        received_bytes_per_s=node.received_bytes_per_s,
+        sent_bytes_per_s=node.sent_bytes_per_s,
+        done_unix_s=None if node.done_s is None else published_unix_s + node.done_s,
+        reason=node.reason,
+    )
