@@ -183,7 +183,8 @@ class Playing:
     def telemetry(self, player: Player, unix_s: float) -> Telemetry:
         """What it tells now; begins a new interval."""
         self._forget_old(player)
-        rates = [self._rate(player.arrived), self._rate(player.left)]
+        link = self._link_bytes_per_s(player) * self.pace
+        rates = [min(link, self._rate(window)) for window in (player.arrived, player.left)]
         player.fastest = [max(pair) for pair in zip(player.fastest, rates, strict=True)]
         bad = player.kind == "bad" and self.now_s >= self.breaks_s
         swarm = SwarmTelemetry(
@@ -243,7 +244,12 @@ class Playing:
             while window and window[0][0] < since_s:
                 window.popleft()
 
+    def _link_bytes_per_s(self, player: Player) -> float:
+        rate = self.spread.recorded.rate_bytes_per_s
+        return rate * QUARTER if player.kind == "slow" else rate
+
     def _rate(self, window: deque[tuple[float, int, int]]) -> float:
+        """By whole chunks: of large ones, more may end in a second than a link carries."""
         since_s = self.now_s - RATE_OVER_S * self.pace
         total_bytes = 0
         for moment_s, _, length_bytes in reversed(window):
@@ -265,9 +271,7 @@ class Playing:
 
     def _share(self, player: Player, way: int) -> float:
         """How much of what its link would carry since it last told came or went."""
-        rate = self.spread.recorded.rate_bytes_per_s
-        rate *= QUARTER if player.kind == "slow" else 1.0
-        can_bytes = rate * (self.now_s - player.told_s)
+        can_bytes = self._link_bytes_per_s(player) * (self.now_s - player.told_s)
         total = (player.received_bytes, player.sent_bytes)[way] - player.told_bytes[way]
         return min(1.0, total / can_bytes) if can_bytes > 0.0 else 0.0
 

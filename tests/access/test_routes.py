@@ -62,7 +62,11 @@ class Process:
     async def status(self, row: Route, token: str, **headers: str) -> int:
         """How it answers to this token, with an empty object as body."""
         path = row.path.replace("{id}", ARTIFACT).replace("{token}", "0" * 16)
-        path = path.replace("{node}", "0" * 32).replace("{name:.+}/{tag}", "app/1").replace("{path:.*}", "app.bin")
+        path = (
+            path.replace("{node}", "0" * 32)
+            .replace("{name:.+}/{tag}", "app/1")
+            .replace("{path:.*}", "app.bin")
+        )
         if token:
             headers["Authorization"] = f"Bearer {token}"
         body = None if row.method == "GET" else b"{}"

@@ -47,9 +47,9 @@ def test_the_whole_of_it_in_80_columns() -> None:
         "rack0                1 of 2  ████████████████████▎······   75.0 %  200 MiB/s",
         "",
         "2 lag behind",
-        "10.0.0.4:7301  rack0             50.0 %    100 MiB/s  cut off 1:01",
+        "10.0.0.4:7301  rack0              50.0 %    100 MiB/s  cut off 1:01",
         "  no answer to a connection",
-        "10.0.0.3:7301  rack1             40.0 %    100 MiB/s  slow up",
+        "10.0.0.3:7301  rack1              40.0 %    100 MiB/s  slow up",
         "  its uplink carries 3.0 MiB/s, the others' 119 MiB/s",
         "  → strew gives it less to pass on; look at its network card",
     ]

@@ -31,7 +31,7 @@ def test_a_change_is_taken_in_once_and_in_order() -> None:
     assert watched.machines[0].cause == "slow-up"
     assert watched.machines[1].cells == "99;;99(("
     assert (watched.progress.done, watched.now_s, watched.times_s) == (2, 24.0, [21.0, 24.0])
-    assert watched.series.rates(1).fleet == [1e6, 2e6, 5e6]
+    assert watched.rates.fleet == [1e6, 2e6, 5e6]
     assert watched.zones == ["", "rack1"]
 
 

@@ -28,6 +28,9 @@ SPARK_COLUMNS = 12
 NAMED_MAX = 3
 """Stragglers in the one line of a log."""
 
+TWICE_SHOWN = 0.01
+"""From this share of duplicates on they are told; some are the price of the last chunks."""
+
 BAR_RESERVE = 26
 """Columns beside the bar: percentage and ETA."""
 
@@ -136,13 +139,15 @@ def _counts(progress: Progress) -> Line:
     for count, word, style in words:
         if count:
             spans += [(", ", ""), (f"{count} {word}", style)]
+    if progress.duplicate_ratio >= TWICE_SHOWN:
+        spans.append((f"   {100 * progress.duplicate_ratio:.1f} % came twice", "dim"))
     return spans
 
 
 def _rates(watched: Watched) -> Line:
     progress = watched.progress
     spans: list[Span] = [(f"fleet {format_rate(progress.rate_bytes_per_s)}", "bold")]
-    spark = sparkline(watched.series.rates(0).fleet, SPARK_COLUMNS)
+    spark = sparkline(watched.rates.fleet, SPARK_COLUMNS)
     if spark:
         spans.append((f" {spark}", "accent"))
     spans.append(
@@ -152,8 +157,6 @@ def _rates(watched: Watched) -> Line:
             "",
         )
     )
-    if progress.duplicate_ratio >= 0.005:
-        spans.append((f"   twice {100 * progress.duplicate_ratio:.1f} %", "dim"))
     return spans
 
 

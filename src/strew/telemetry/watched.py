@@ -4,13 +4,14 @@ The other end of strew.telemetry.view. What a change says is checked: a row that
 value of another kind is a ProtocolError, and the board is to be asked for anew.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from strew.errors import ProtocolError
-from strew.telemetry.series import Series
+from strew.telemetry.series import Rates, Series
 from strew.telemetry.view import BoardChange, BoardView, Flow, MachineRow, Previous, Progress
 
 _KINDS: dict[str, Any] = {
@@ -69,6 +70,11 @@ class Watched:
         if change.flows is not None:
             self.flows = change.flows
         return True
+
+    @property
+    def rates(self) -> Rates:
+        """The curves so far."""
+        return self.series.rates(len(self.zones), math.inf)
 
     def zone_of(self, row: MachineRow) -> str:
         """The name of a machine's zone; empty without one."""
