@@ -21,7 +21,7 @@ from textual.widgets import Footer, Static
 from strew.agent.client import NodeClient
 from strew.agent.quantity import format_duration, format_rate, format_size
 from strew.cli import live
-from strew.cli.chunkmap import BEYOND, COLOURS, Colour, pixels
+from strew.cli.chunkmap import COLOURS, Colour, pixels
 from strew.cli.listing import STYLES, Listing
 from strew.cli.painting import Line, Style, padded, plain
 from strew.cli.watching import boards, look
@@ -59,7 +59,10 @@ class Top(App[StrewError | None]):
 
     TITLE = "strew top"
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("q,ctrl+c", "quit", "quit", priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q", "quit", "quit"),
+        Binding("ctrl+c", "quit", "quit", show=False, priority=True),
+    ]
     CSS = """
     #head, #why, #titles { padding: 0 1; }
     #titles { text-style: bold; color: $text-muted; }
@@ -114,7 +117,7 @@ class Transfers(Screen[None]):
             head.update(Text(plain(error.message), "red"))
             return
         count = len(self._found)
-        head.update(f"{count} transfer{'' if count == 1 else 's'}, newest first")
+        head.update(f"{count} transfer{'' if count == 1 else 's'}, newest first; enter opens one")
         self.query_one("#titles", Static).update(
             f"{padded('NAME', NAME_COLUMNS)}{'SIZE':>11}  {'STATE':8}{'DONE':>14}"
             f"{'LAST':>10}{'x BOUND':>9}{'SENT':>8}"
@@ -356,9 +359,9 @@ class ChunkMap(Widget):
     def _key(self, columns: int) -> Strip:
         segments = [Segment(f"{self._legend}: ", STYLES["dim"])]
         for source in (Source.ORIGIN, Source.NEAR, Source.FAR, Source.LOCAL):
-            segments.append(Segment("█", _style(COLOURS[source], BEYOND)))
+            segments.append(Segment("█", RichStyle(color=Color.from_rgb(*COLOURS[source]))))
             segments.append(Segment(f" {source.name.lower()}  ", STYLES["dim"]))
-        return Strip(segments).adjust_cell_length(columns)
+        return Strip(segments).adjust_cell_length(columns).apply_style(self.rich_style)
 
 
 def _style(front: Colour, back: Colour) -> RichStyle:

@@ -34,7 +34,7 @@ Draw = Callable[[int, int], Line]
 class Listing(ScrollView, can_focus=True):
     """Entries by number, one of which is the cursor's."""
 
-    DEFAULT_CSS = "Listing { height: 1fr; }"
+    DEFAULT_CSS = "Listing { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "up", show=False),
         Binding("down,j", "move(1)", "down", show=False),
@@ -42,7 +42,7 @@ class Listing(ScrollView, can_focus=True):
         Binding("pagedown", "page(1)", "page down", show=False),
         Binding("home,g", "go(0)", "first", show=False),
         Binding("end,G", "go(-1)", "last", show=False),
-        Binding("enter", "choose", "open"),
+        Binding("enter", "choose", "open", show=False),
     ]
 
     cursor: reactive[int] = reactive(0)
@@ -72,11 +72,11 @@ class Listing(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
         number, columns = y + round(self.scroll_y), self.size.width
-        if not 0 <= number < self._count:
-            return Strip.blank(columns)
-        segments = [Segment(text, STYLES[style]) for text, style in self._draw(number, columns)]
-        strip = Strip(segments).adjust_cell_length(columns)
-        return strip.apply_style(CURSOR) if number == self.cursor and self.has_focus else strip
+        line: Line = self._draw(number, columns) if 0 <= number < self._count else ()
+        at_cursor = number == self.cursor and bool(line) and self.has_focus
+        strip = Strip([Segment(text, None if at_cursor else STYLES[of]) for text, of in line])
+        strip = strip.adjust_cell_length(columns)
+        return strip.apply_style(CURSOR if at_cursor else self.rich_style)
 
     def watch_cursor(self, _old: int, new: int) -> None:
         """Keep it in sight."""

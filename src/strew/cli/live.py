@@ -11,8 +11,6 @@ Then the zones, and those who lag, each with its cause and what is done about it
 is one line.
 """
 
-from collections.abc import Sequence
-
 from strew.agent.quantity import format_duration, format_rate, format_size
 from strew.cli.painting import Line, Span, Style, bar, columns_of, padded, plain, sparkline
 from strew.telemetry.view import MachineRow, Progress
