@@ -59,6 +59,11 @@ class Showing:
         else:
             self._screen.draw([live.line(watched, self._name)])
 
+    def end(self, watched: Watched) -> None:
+        """Show the last state; a log that has it already is not told twice."""
+        if self._screen.live or not self._was_over:
+            self.draw(watched)
+
 
 @asynccontextmanager
 async def shown(
@@ -78,7 +83,7 @@ async def shown(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         try:
-            showing.draw(await look(client, artifact))
+            showing.end(await look(client, artifact))
         except StrewError:
             pass  # the last state that was seen stays
     finally:
