@@ -24,9 +24,11 @@ from strew.agent.fetches import Fetches
 from strew.agent.gossiping import Gossiping, own_host
 from strew.agent.metrics import AgentMetrics
 from strew.agent.remembering import Memory
+from strew.agent.sampling import Sampler
 from strew.agent.securing import Security, Tls
 from strew.agent.settings import Settings
 from strew.agent.storing import StoreThread
+from strew.agent.telemetering import Telemetering
 from strew.agent.trackers import Trackers
 from strew.agent.transfer import Transfer
 from strew.agent.trusting import Trusting
@@ -139,6 +141,8 @@ class Agent:
         if seeds is not None and is_member:
             self.memory = Memory(self, settings.data_folder)
         self.trackers = Trackers(self, trackers, announces)
+        self.sampler = Sampler(self)
+        self._telemetering = Telemetering(self)
         self._on_obtain = on_obtain
         self._on_trust = on_trust
         self._events: deque[Event] = deque()
@@ -215,6 +219,8 @@ class Agent:
             self.spawn(self.memory.keep())
         self.spawn(self.trusting.watch(self._trust_changed))
         self.trackers.start()
+        if self.trackers.names:
+            self.spawn(self._telemetering.keep())
         if self.security is not None:
             self.spawn(self.security.keep(self.trackers.certificate))
 
@@ -248,6 +254,8 @@ class Agent:
         if self._stopping:
             return
         self._stopping = True
+        await self._telemetering.farewell()
+        self.sampler.stop()
         if self.node is not None:
             self.tell(Leaving())
         if self.memory is not None:
@@ -404,6 +412,8 @@ class Agent:
         if link is not None:
             if "digest" in action.reason or "stalled" in action.reason:
                 self.metrics.banned("bad-chunks" if "digest" in action.reason else "stalled")
+            if action.reason != "idle":
+                self.sampler.diary.note(f"{link.host} dropped: {action.reason}")
             link.lose(action.reason)
 
     def _completed(self, action: Completed) -> None:
@@ -441,10 +451,13 @@ class Agent:
     # --- links (LinkOwner) -----------------------------------------------------------------------
 
     def link_up(self, link: PeerLink) -> None:
+        self.sampler.wake()
         self.tell(LinkUp(link.peer, link.host, link.port, link.zone, link.dialled))
 
     def link_lost(self, link: PeerLink, reason: str, guilt: Guilt) -> None:
-        self._arrivals.give_up(link.peer)
+        self.sampler.links.gone(link)
+        if self._arrivals.give_up(link.peer):
+            self.sampler.diary.note(f"{link.host} lost in mid-chunk: {reason}")
         if guilt is Guilt.BREACH:
             self.metrics.banned("breach")
             _log.warning("peer breaks the protocol", peer=link.peer, host=link.host, reason=reason)
@@ -465,6 +478,8 @@ class Agent:
     def chunk_sent(self, link: PeerLink, header: ChunkHeader, done: bool) -> None:
         if done:
             self.metrics.sent_bytes.inc(header.total)
+            if header.swarm in self.manifests:
+                self.sampler.chunk_sent(self.manifests[header.swarm].id, header.total)
             self.tell(ChunkSent(link.peer, header.swarm, header.chunk))
             return
         self.tell(ChunkNotSent(link.peer, header.swarm, header.chunk))

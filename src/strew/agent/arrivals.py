@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +34,15 @@ _log = structlog.get_logger(__name__)
 class Arrival:
     """The chunk that is arriving on one link. `writer` is set for a chunk of several slices."""
 
-    __slots__ = ("artifact", "done_bytes", "index", "swarm", "writer")
+    __slots__ = ("artifact", "done_bytes", "index", "store_s", "swarm", "writer")
 
     def __init__(self, artifact: ArtifactId, swarm: int, index: int) -> None:
         self.artifact = artifact
         self.swarm = swarm
         self.index = index
         self.done_bytes = 0
+        self.store_s = 0.0
+        """What the store's work for it took since that was counted."""
         self.writer: ChunkWriter | None = None
 
 
@@ -51,11 +54,13 @@ class Arrivals:
         self._store = store
         self._by_peer: dict[PeerId, Arrival] = {}
 
-    def give_up(self, peer: PeerId) -> None:
-        """What was arriving from the peer will not end; told to the node by whoever ended it."""
+    def give_up(self, peer: PeerId) -> bool:
+        """What was arriving from the peer will not end; told to the node by whoever ended it.
+        Whether anything was."""
         arrival = self._by_peer.pop(peer, None)
         if arrival is not None and arrival.writer is not None:
             self._agent.storing.submit(arrival.writer.abort, lambda result, error: None)
+        return arrival is not None
 
     def begins(self, link: PeerLink, header: ChunkHeader) -> bool:
         manifest = self._agent.manifests.get(header.swarm)
@@ -93,15 +98,25 @@ class Arrivals:
         last = arrival.done_bytes == header.total
         if last:
             del self._by_peer[link.peer]
-        if header.total <= SLICE_BYTES_MAX:
-            work: Work = partial(self._store.put, arrival.artifact, arrival.index, data)
-        else:
-            work = partial(self._write_slice, arrival, data, last)
+        work: Work = partial(self._store_slice, arrival, data, last, header.total)
         done = partial(self._written, link.peer, arrival, buffer, last, header.total)
         self._agent.storing.submit(work, done)
 
+    def _store_slice(
+        self, arrival: Arrival, data: memoryview, last: bool, total_bytes: int
+    ) -> None:
+        """In the store's thread: a chunk, or a slice of one, timed."""
+        began_s = time.perf_counter()
+        try:
+            if total_bytes <= SLICE_BYTES_MAX:
+                self._store.put(arrival.artifact, arrival.index, data)
+            else:
+                self._write_slice(arrival, data, last)
+        finally:
+            arrival.store_s += time.perf_counter() - began_s
+
     def _write_slice(self, arrival: Arrival, data: memoryview, last: bool) -> None:
-        """In the store's thread: one slice of a chunk that has several."""
+        """One slice of a chunk that has several."""
         if arrival.writer is None:
             arrival.writer = self._store.open_writer(arrival.artifact, arrival.index)
         arrival.writer.write(data)
@@ -120,15 +135,21 @@ class Arrivals:
     ) -> None:
         """On the loop: the store's word on a chunk or a slice."""
         buffer.release()
+        sampler = self._agent.sampler
+        sampler.worked(arrival.artifact, arrival.store_s)
+        arrival.store_s = 0.0
         if error is None:
             if last:
-                self._agent.metrics.chunk_received(arrival.swarm, peer, total_bytes)
+                source = self._agent.metrics.chunk_received(arrival.swarm, peer, total_bytes)
+                if not self._is_here(arrival):
+                    sampler.chunk_received(arrival.artifact, arrival.index, source, total_bytes)
                 self._agent.tell(ChunkStored(peer, arrival.swarm, arrival.index))
             return
         if self._by_peer.get(peer) is arrival:
             del self._by_peer[peer]  # the slices that still come are thrown away
         if isinstance(error, IntegrityError):
             self._agent.metrics.verify_failures.inc()
+            sampler.bad_chunk(arrival.artifact)
             _log.warning("chunk refused", peer=peer, index=arrival.index, reason=str(error))
             self._agent.tell(ChunkCorrupt(peer, arrival.swarm, arrival.index))
             return
@@ -140,6 +161,12 @@ class Arrivals:
                 transfer.completed.set()
         elif not isinstance(error, NotFoundError):  # not just dropped meanwhile
             _log.error("chunk not stored", artifact=arrival.artifact, reason=str(error))
+
+    def _is_here(self, arrival: Arrival) -> bool:
+        """Whether the node knows of this chunk already: it came twice."""
+        node = self._agent.node
+        part = node.participations.get(arrival.swarm) if node is not None else None
+        return part is not None and arrival.index in part.swarm.have
 
     def broken(self, link: PeerLink, header: ChunkHeader) -> None:
         arrival = self._by_peer.pop(link.peer, None)

@@ -12,7 +12,7 @@ import structlog
 
 from strew.agent.envelopes import gather
 from strew.agent.eviction import keep_limit
-from strew.agent.transfer import Transfer
+from strew.agent.transfer import Stage, Transfer
 from strew.content.bitfield import Bitfield
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
@@ -164,6 +164,7 @@ class Fetches:
         transfer = Transfer(artifact, target, reference, sources, only_sources, holder)
         transfer.started_s = self._agent.now()
         self.transfers[artifact] = transfer
+        self._agent.sampler.began(transfer)
         self._on_transfer(transfer)
         transfer.task = self._agent.spawn(self._run(transfer, manifest, as_name_in))
         return transfer
@@ -192,6 +193,7 @@ class Fetches:
             else:
                 self._agent.tell(StateChanged(transfer.artifact, "seeding"))
             transfer.end(path, None)
+            self._agent.sampler.ended(transfer)
             self._agent.metrics.transfer_done(transfer)
             if transfer.reference:
                 self._agent.spawn(gather(self._agent, transfer))
@@ -199,7 +201,9 @@ class Fetches:
             self._tell_state(transfer, "failed", error.message)
             _log.warning("transfer failed", artifact=transfer.artifact, reason=str(error))
             transfer.end(None, error)
+            self._agent.sampler.ended(transfer)
         except asyncio.CancelledError:
+            self._agent.sampler.forget(transfer.artifact)
             transfer.end(None, NotFoundError(f"transfer of {transfer.artifact} was stopped"))
             raise
         except Exception as error:  # a fault of ours: nobody may wait for ever for its end
@@ -207,6 +211,11 @@ class Fetches:
             failure = StrewError(f"transfer of {transfer.artifact} broke: {error!r}")
             self._tell_state(transfer, "failed", failure.message)
             transfer.end(None, failure)
+            self._agent.sampler.ended(transfer)
+
+    def _enter(self, transfer: Transfer, stage: Stage) -> None:
+        transfer.stage = stage
+        self._agent.sampler.entered(transfer)
 
     def _known_manifest(self, transfer: Transfer) -> bytes:
         """That of a fetch which an earlier process began; empty if there is none."""
@@ -225,7 +234,7 @@ class Fetches:
                 await asyncio.wait(self._leaving)
             have = await self._work(transfer, self._store.begin, manifest, transfer.target)
             if not have.complete:
-                transfer.stage = "reusing"
+                self._enter(transfer, "reusing")
                 transfer.reused_bytes += await self._work(
                     transfer, self._store.reuse, artifact, lambda index: None
                 )
@@ -233,7 +242,8 @@ class Fetches:
         except DiskError as error:
             self._pause(transfer, error)
             return None
-        transfer.stage = "fetching"
+        self._enter(transfer, "fetching")
+        self._agent.sampler.course(artifact).found(have, manifest.lengths)
         self._open(manifest, have)
         if have.complete:
             self._agent.tell(StateChanged(artifact, "fetching"))  # not done before it is in place
@@ -242,7 +252,7 @@ class Fetches:
         transfer.count(self._agent.traffic(artifact))
         failed = self._disk_failure(transfer)
         if failed is None:
-            transfer.stage = "finishing"
+            self._enter(transfer, "finishing")
             try:
                 return await self._work(transfer, self._store.finish, artifact)
             except DiskError as error:
@@ -260,8 +270,8 @@ class Fetches:
         return transfer.disk_failed
 
     def _pause(self, transfer: Transfer, error: DiskError | StrewError) -> None:
-        transfer.stage = "paused"
         transfer.reason = error.message
+        self._enter(transfer, "paused")
         transfer.disk_failed = error
         self._tell_state(transfer, "paused", error.message)
         _log.warning("paused", artifact=transfer.artifact, reason=str(error))

@@ -20,9 +20,8 @@ from strew.agent.directory import Directory
 from strew.content.digest import ArtifactId
 from strew.errors import NotFoundError, StrewError
 from strew.messages import PeerId
-from strew.node.participation import Participation
 from strew.telemetry.progress import Facts
-from strew.telemetry.protocol import SwarmTelemetry, Telemetry
+from strew.telemetry.protocol import SWARMS_MAX, SwarmTelemetry, Telemetry
 from strew.telemetry.rows import MachineTold
 from strew.tracker.clock import SteadyClock
 from strew.tracker.feed import Feed
@@ -51,6 +50,8 @@ class NodeSight:
     def __init__(self, agent: Agent, directory: Directory) -> None:
         self._agent = agent
         self._directory = directory
+        self._last_line = 0
+        """Of the node's diary: what an observer heard already."""
 
     def facts(self, artifact: ArtifactId) -> Facts | None:
         """As Sight.facts."""
@@ -93,10 +94,11 @@ class NodeSight:
         node = self._agent.node
         if node is None:
             return
-        parts = list(node.participations.values())
-        yield _telemetry(self._agent.identity.node, [self._own(part) for part in parts])
+        own = self._agent.sampler.telemetry(self._last_line)
+        self._last_line = own.last_line
+        yield own.telemetry
         told: dict[PeerId, list[SwarmTelemetry]] = {}
-        for part in parts:
+        for part in node.participations.values():
             for neighbour in part.swarm.neighbours.values():
                 swarm = SwarmTelemetry(
                     artifact=part.artifact,
@@ -106,22 +108,7 @@ class NodeSight:
                 )
                 told.setdefault(neighbour.id, []).append(swarm)
         for peer, swarms in told.items():
-            yield _telemetry(peer, swarms)
-
-    def _own(self, part: Participation) -> SwarmTelemetry:
-        swarm = part.swarm
-        traffic = swarm.traffic()
-        from_origin = traffic.get("received_origin_bytes", 0)
-        return SwarmTelemetry(
-            artifact=part.artifact,
-            have=swarm.have.to_wire(),
-            chunk_count=swarm.have.size,
-            received_origin_bytes=from_origin,
-            received_far_bytes=max(0, traffic.get("received_bytes", 0) - from_origin),
-            duplicate_bytes=traffic.get("duplicate_bytes", 0),
-            sent_bytes=traffic.get("sent_bytes", 0),
-            neighbours=len(swarm.neighbours),
-        )
+            yield Telemetry(node=peer, at_s=time.time(), swarms=tuple(swarms[:SWARMS_MAX]))
 
 
 class Looking:
@@ -203,7 +190,3 @@ class Looking:
                 self._told[artifact] = summary
                 data = _encoder.encode(summary)
                 self._feed.publish("swarm", data, self._clock(), artifact)
-
-
-def _telemetry(peer: PeerId, swarms: list[SwarmTelemetry]) -> Telemetry:
-    return Telemetry(node=peer, at_s=time.time(), swarms=tuple(swarms))

@@ -88,6 +88,12 @@ class AgentMetrics:
         active.set_function(lambda: agent.fetches.active)
         neighbours = Gauge("strew_neighbours", "Connected peers", registry=registry)
         neighbours.set_function(lambda: len(agent.port.links))
+        busy = Gauge(
+            "strew_upload_busy_ratio",
+            "Share of the last 10 s in which payload was leaving, or waited for a configured rate",
+            registry=registry,
+        )
+        busy.set_function(lambda: agent.sampler.upload_busy_ratio)
         members = Gauge(
             "strew_members", "Other members, as gossip knows them", ["state"], registry=registry
         )
@@ -127,8 +133,8 @@ class AgentMetrics:
         stored = self._agent.store.artifacts()
         return sum(artifact.size_bytes for artifact in stored if artifact.state == state)
 
-    def chunk_received(self, swarm: int, peer: PeerId, length_bytes: int) -> None:
-        """Count one stored chunk by the kind of its sender."""
+    def chunk_received(self, swarm: int, peer: PeerId, length_bytes: int) -> str:
+        """Count one stored chunk by the kind of its sender, which is returned."""
         node = self._agent.node
         part = node.participations.get(swarm) if node else None
         neighbour = part.swarm.neighbours.get(peer) if part else None
@@ -136,6 +142,7 @@ class AgentMetrics:
         if neighbour is not None:
             source = "origin" if neighbour.origin else "near" if neighbour.near else "far"
         self._received[source].inc(length_bytes)
+        return source
 
     @property
     def refused_chunks(self) -> int:

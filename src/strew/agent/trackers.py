@@ -67,6 +67,8 @@ class Trackers:
         self._farewell: asyncio.Task[None] | None = None
         self._denied_by: set[str] = set()
         self._admitted = False
+        self.answering: str | None = None
+        """The tracker that answered the last announce; None before any has."""
         self.refused: asyncio.Future[DeniedError] = asyncio.get_running_loop().create_future()
         """Set when all trackers have denied this node before any ever admitted it."""
 
@@ -124,6 +126,7 @@ class Trackers:
                 self._denied(action.tracker, error)
         else:
             self._admitted = True
+            self.answering = action.tracker
             self._agent.tell(AnnounceAnswered(action.tracker, handout))
 
     def _denied(self, tracker: str, error: DeniedError) -> None:

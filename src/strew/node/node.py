@@ -304,7 +304,7 @@ class Node:
                 self._discovery.meet(key, action.members, now, mutual=action.mutual)
                 self._look_ahead()
             elif isinstance(action, Drop):
-                self.book.ban(action.peer, now + action.ban_s, now)
+                self.book.ban(action.peer, now + action.ban_s, now, action.reason)
                 self._out.append(Disconnect(action.peer, action.reason))
             else:
                 self._out.append(action)
@@ -392,7 +392,7 @@ class Node:
         self._early.pop(event.peer, None)
         self.book.lost(event.peer, now)
         if event.guilt in BAN_S:
-            self.book.ban(event.peer, now + BAN_S[event.guilt], now)
+            self.book.ban(event.peer, now + BAN_S[event.guilt], now, event.reason)
         for key, part in list(self.participations.items()):
             part.joined.pop(event.peer, None)
             if event.peer in part.swarm.neighbours:
@@ -462,8 +462,9 @@ class Node:
         try:
             have = Bitfield.from_wire(join.have, part.chunk_count)
         except ProtocolError:
-            self.book.ban(peer, now + BAN_BAD_S, now)
-            self._out.append(Disconnect(peer, "bitfield that does not fit the artifact"))
+            misfit = "bitfield that does not fit the artifact"
+            self.book.ban(peer, now + BAN_BAD_S, now, misfit)
+            self._out.append(Disconnect(peer, misfit))
             return
         link = self._links[peer]
         if part.origin and join.fit and not have.complete and link.port:

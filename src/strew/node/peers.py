@@ -31,6 +31,9 @@ ADDRESSES_MAX = 4096
 
 BANS_MAX = 4096
 
+REASON_CHARS_MAX = 256
+"""Of why a peer is banned: one line."""
+
 Address = tuple[str, int]
 
 
@@ -59,6 +62,8 @@ class PeerBook:
 
     known: dict[int, dict[Address, KnownPeer]] = field(default_factory=dict)
     banned_until_s: dict[PeerId, float] = field(default_factory=dict)
+    ban_reasons: dict[PeerId, str] = field(default_factory=dict)
+    """Of the same peers, for people."""
     _unheard_until_s: dict[Address, float] = field(default_factory=dict)
 
     def learn(
@@ -154,16 +159,18 @@ class PeerBook:
                 if entry.id == peer:
                     entry.due_s = max(entry.due_s, now + RETRY_FIRST_S)
 
-    def ban(self, peer: PeerId, until_s: float, now: float) -> None:
+    def ban(self, peer: PeerId, until_s: float, now: float, reason: str = "") -> None:
         """Deal no more with this peer for a while."""
         if len(self.banned_until_s) >= BANS_MAX:
             self.banned_until_s = {p: t for p, t in self.banned_until_s.items() if t > now}
+            self.ban_reasons = {p: self.ban_reasons[p] for p in self.banned_until_s}
         self.banned_until_s[peer] = until_s
+        self.ban_reasons[peer] = reason[:REASON_CHARS_MAX]
 
     def bans(self, now: float) -> list[dict[str, Any]]:
-        """Whom this node does not deal with, and for how many seconds more."""
+        """Whom this node does not deal with, why, and for how many seconds more."""
         return [
-            {"id": peer, "left_s": until_s - now}
+            {"id": peer, "reason": self.ban_reasons[peer], "left_s": until_s - now}
             for peer, until_s in self.banned_until_s.items()
             if until_s > now
         ]

@@ -15,6 +15,7 @@ file whose signature changed has its chunks hashed again before any of them is s
 import errno
 import os
 import threading
+import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
@@ -74,6 +75,8 @@ class LocalCopy:
         self.untold: Literal["", "fetched", "mended"] = ""
         """How it came to its place, while the index was not told of that yet."""
         self.unsure = Bitfield(have.size)
+        self.write_s = 0.0
+        """What writing its chunks took so far, in this process."""
         self._writers: dict[int, PlaceWriter | None] = {}
         self._load_manifest = load_manifest
         self._save_marks = save_marks
@@ -111,7 +114,7 @@ class LocalCopy:
             if streaming is not None:
                 streaming.supersede()
             try:
-                self.placement.write(manifest, manifest.offset(index), data)
+                self.write(manifest, manifest.offset(index), data)
                 if self.claims is not None:
                     self.claims.claim(index)
             except OSError as error:
@@ -122,6 +125,14 @@ class LocalCopy:
                 # A writer can only be here if another `put` failed and freed the place meanwhile.
                 if self._writers.pop(index, None) is None:
                     return self.have.add(index)
+
+    def write(self, manifest: Manifest, offset_bytes: int, data: memoryview) -> None:
+        """Write bytes at their place, and count the time. OSError."""
+        began_s = time.perf_counter()
+        try:
+            self.placement.write(manifest, offset_bytes, data)
+        finally:
+            self.write_s += time.perf_counter() - began_s
 
     def write_error(self, error: OSError) -> DiskError:
         """Tell why a chunk could not be written; for want of space, with how much is needed."""

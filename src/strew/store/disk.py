@@ -181,6 +181,10 @@ class DiskStore:
             return known.have.copy()
         return Bitfield(self._catalogue.row(artifact).chunk_count)
 
+    def write_seconds(self, artifact: ArtifactId) -> float:
+        """See ChunkStore.write_seconds."""
+        return self._catalogue.require(artifact).write_s
+
     def artifacts(self) -> list[StoredArtifact]:
         """See ChunkStore.artifacts."""
         return [self._catalogue.stored(row) for row in self._catalogue.index.all()]

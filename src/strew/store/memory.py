@@ -113,6 +113,10 @@ class MemoryStore:
         """See ChunkStore.bitfield."""
         return self._copy(artifact).have.copy()
 
+    def write_seconds(self, artifact: ArtifactId) -> float:
+        """See ChunkStore.write_seconds."""
+        return self._copy(artifact).write_s
+
     def artifacts(self) -> list[StoredArtifact]:
         """See ChunkStore.artifacts."""
         return [copy.stored() for copy in list(self._copies.values())]
@@ -204,6 +208,7 @@ class _MemoryCopy:
         self.have = Bitfield(manifest.chunk_count)
         self.finished = False
         self.pinned = False
+        self.write_s = 0.0
         self.added_unix_s = time.time()
         self.lock = threading.Lock()
         self.fd = os.memfd_create("strew-artifact", os.MFD_CLOEXEC)
@@ -218,12 +223,15 @@ class _MemoryCopy:
         if len(data) != manifest.length(index) or digest_of(data) != manifest.digest(index):
             raise wrong_bytes(manifest.id, index)
         written = 0
+        began_s = time.perf_counter()
         try:
             while written < len(data):
                 offset_bytes = manifest.offset(index) + written
                 written += os.pwrite(self.fd, memoryview(data)[written:], offset_bytes)
         except OSError as error:
             raise disk_error(error, "write", "memory") from None
+        finally:
+            self.write_s += time.perf_counter() - began_s
         with self.lock:
             return self.have.add(index)
 

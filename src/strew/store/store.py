@@ -136,6 +136,9 @@ class ChunkStore(Protocol):
     def bitfield(self, artifact: ArtifactId) -> Bitfield:
         """A copy of what is had."""
 
+    def write_seconds(self, artifact: ArtifactId) -> float:
+        """What writing its chunks took so far, since this process has it open. NotFoundError."""
+
     def artifacts(self) -> list[StoredArtifact]:
         """All that is known, oldest first."""
 

@@ -39,9 +39,8 @@ class PlaceWriter:
                 self._end(verified=False)
                 raise wrong_bytes(self._copy.artifact, self._index)
             self._hash.update(data)
-            placement = self._copy.placement
             try:
-                placement.write(self._manifest, self._offset_bytes, memoryview(data))
+                self._copy.write(self._manifest, self._offset_bytes, memoryview(data))
             except OSError as error:
                 self._end(verified=False)
                 raise self._copy.write_error(error) from None

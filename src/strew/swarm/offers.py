@@ -18,6 +18,7 @@ from strew.messages import (
 )
 from strew.swarm.neighbour import REFUSALS_MAX, STALLS_MAX, Neighbour, by_joining
 from strew.swarm.state import SwarmState
+from strew.telemetry.protocol import Downlink
 
 CREDIT_DEFAULT = 3
 """Chunks asked for and not yet arriving. As many as slots did best (2, 3, 4, 5 gave 1.26, 1.02,
@@ -105,6 +106,16 @@ class Offers:
     def comes(self, index: int) -> bool:
         """Whether this chunk is arriving from somebody."""
         return index in self._comes
+
+    def downlink(self, awaiting: bool) -> Downlink:
+        """What the receiving end does; `awaiting`: nothing that is missing could be asked for."""
+        if self._comes:
+            return Downlink.RECEIVING
+        if not self._state.neighbours:
+            return Downlink.STARTING
+        if self._asked:
+            return Downlink.ASKED
+        return Downlink.NOWHERE if awaiting else Downlink.UNOFFERED
 
     def ask(self, now: float) -> None:
         """While there is credit, answer parked offers with requests."""

@@ -11,6 +11,7 @@ from strew.swarm.haves import Haves
 from strew.swarm.neighbour import Neighbour, by_joining
 from strew.swarm.slots import Slot
 from strew.swarm.state import SwarmState
+from strew.telemetry.protocol import Uplink
 
 RUN_MAX = 64
 """Chunks in a row to one neighbour while others wait."""
@@ -51,6 +52,16 @@ class Serving:
                     self._open[neighbour.id] = neighbour
                     self._haves.catch_up(neighbour)
                     state.tell(neighbour, Offer(state.key))
+
+    def uplink(self, now: float) -> Uplink:
+        """What the sending end does."""
+        state = self._state
+        neighbours = state.neighbours
+        if any(n.sending for n in neighbours.values()):
+            return Uplink.SENDING
+        ripe = state.offerable(now)
+        wanted = ripe ^ state.availability.held_by(len(neighbours), ripe)
+        return Uplink.UNANSWERED if neighbours and wanted else Uplink.UNWANTED
 
     def close(self) -> None:
         """No slot is free any more, or none should be taken: the open offers are taken back."""

@@ -58,10 +58,12 @@ from strew.swarm.liars import BAN_BAD_S, Liars
 from strew.swarm.neighbour import Neighbour
 from strew.swarm.offers import CREDIT_DEFAULT, STALL_DEFAULT_S, Offers
 from strew.swarm.planning import Planning
+from strew.swarm.posture import posture_of
 from strew.swarm.push import OwnerPush
 from strew.swarm.serving import Serving
 from strew.swarm.slots import UploadSlots
 from strew.swarm.state import PUSHING_MAX_S, SwarmState
+from strew.telemetry.timeline import Posture
 
 TICK_S = 0.05
 """How often an active swarm looks at its clocks: a fifth of the shortest patience it has."""
@@ -214,6 +216,10 @@ class Swarm:
         state = self._state
         missing = state.have.bits ^ ((1 << len(state.lengths)) - 1)
         return state.availability.held_by(0, missing)
+
+    def posture(self, now: float) -> Posture:
+        """What keeps this node from receiving and sending more; changes nothing."""
+        return posture_of(self._state, self._offers, self._serving, now)
 
     def copies(self) -> int:
         """How many neighbours hold the rarest chunk (0 without chunks counts as many)."""

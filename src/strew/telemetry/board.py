@@ -105,9 +105,12 @@ class Board:
                 self.times_s.append(done_s)
         self.changes.note(number, urgent=was != row.state)
 
-    def tell(self, peer: PeerId, told: SwarmTelemetry, now: float) -> bool:
-        """A machine told its moment; False if it has no row, by its announces. ProtocolError if its
-        chunks are none of this artifact's."""
+    def tell(
+        self, peer: PeerId, told: SwarmTelemetry, now: float, *, rates: tuple[float, float] = (0, 0)
+    ) -> bool:
+        """A machine told its moment, and the rates it is configured to receive and send at most (0
+        for no limit); False if it has no row, by its announces. ProtocolError if its chunks are
+        none of this artifact's."""
         number = self._numbers.get(peer)
         if number is None:
             return False
@@ -123,6 +126,7 @@ class Board:
         if row.is_live:
             self._count(row, row.bits)
         row.tell(told, now)
+        row.rates = rates
         self.heard_s = now
         self.changes.note(number)
         return True
@@ -345,7 +349,7 @@ class Board:
         """It as what a later transfer is compared with."""
         facts = self.facts
         total = sum(1 for row in self.rows if not row.is_origin)
-        link = link_rate(self.rows)
+        link, _ = link_rate(self.rows)
         line_s = facts.size_bytes / link if link else None
         return Previous(
             reference=facts.references[0] if facts.references else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from statistics import median
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -47,7 +47,7 @@ def progress_of(facts: Facts, rows: Iterable[Row], rarest: Rarest | None, now: f
     done_bytes = round(chunk_bytes * sum(row.have_chunks for row in counted))
     received = sum(row.received_bytes for row in counted)
     rate = sum(row.received_bytes_per_s for row in counted)
-    link = link_rate(rows)
+    link, link_from = link_rate(rows)
     line_s = facts.size_bytes / link if link else None
     bound = bound_s(line_s, len(counted), facts.chunk_count) if line_s is not None else None
     over = is_over(counted)
@@ -73,7 +73,7 @@ def progress_of(facts: Facts, rows: Iterable[Row], rarest: Rarest | None, now: f
         line_seconds=_short(line_s),
         bound_seconds=_short(bound),
         link_bytes_per_s=rounded(link) if link else None,
-        link_from="measured" if link else "",
+        link_from=link_from,
         ratio_now=_over(None if eta_s is None else elapsed_s + eta_s, bound),
         ratio_end=_over(last_s if over else None, bound),
         rarest=RarestChunk(*rarest) if rarest is not None else None,
@@ -87,14 +87,24 @@ def is_over(counted: Iterable[Row]) -> bool:
     return bool(following) and all(state in ("seeding", "failed") for state in following)
 
 
-def link_rate(rows: Iterable[Row]) -> float:
-    """What a link carries: the best second of any machine, origins too; 0 while none was told."""
+def link_rate(rows: Iterable[Row]) -> tuple[float, Literal["rate", "measured", ""]]:
+    """What a link carries, and how that is known: the middle of the configured rates if every
+    machine that tells has one, else the best second of any, origins too. 0 while none was told."""
     best = 0.0
+    rates: list[float] = []
+    all_limited = True
     for row in rows:
         told = row.telemetry
-        if told is not None:
-            best = max(best, told.fastest_received_bytes_per_s, told.fastest_sent_bytes_per_s)
-    return best
+        if told is None:
+            continue
+        best = max(best, told.fastest_received_bytes_per_s, told.fastest_sent_bytes_per_s)
+        if not row.is_origin:
+            limits = [rate for rate in row.rates if rate]
+            all_limited &= bool(limits)
+            rates += [min(limits)] if limits else []
+    if rates and all_limited:
+        return median(rates), "rate"
+    return best, "measured" if best else ""
 
 
 def usual_of(rows: Iterable[Row]) -> Usual:

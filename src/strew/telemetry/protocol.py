@@ -84,7 +84,39 @@ DownShares = Annotated[tuple[Share, ...], msgspec.Meta(max_length=len(Downlink))
 """Of the time since the last message, in the order of Downlink."""
 UpShares = Annotated[tuple[Share, ...], msgspec.Meta(max_length=len(Uplink))]
 Rate = Annotated[float, msgspec.Meta(ge=0.0, le=1e15)]
+TICKS_PER_S: Final = 10_000
+"""Times in a Timeline are whole ticks: digits cost bytes, and a tenth of a millisecond is less than
+anything that is told of."""
+
+BINS_MAX: Final = 128
+"""Bins of a Timeline. More show shorter things; each costs a message some 40 bytes."""
+
+Bins = Annotated[tuple[Count, ...], msgspec.Meta(max_length=BINS_MAX)]
+"""One figure for each bin; those that are missing at the end are 0."""
+
 SourcesText = Annotated[str, msgspec.Meta(pattern=r"^[0-4]*\Z", max_length=COLUMNS_MAX)]
+
+
+class Timeline(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A fetch from its begin to its end, in bins of `width_s`.
+
+    `down_ticks` has a row for each state of Downlink, `up_ticks` for each of Uplink: for how long
+    the node was in it. `awaiting_ticks` is the part of RECEIVING in which all else that was missing
+    had been with an origin only, or was on its way by push: first copies. `hash_ticks` and
+    `write_ticks` is what the store spent. `received_bytes` counts each chunk once, in the bin in
+    which it was whole.
+    """
+
+    width_s: Annotated[float, msgspec.Meta(gt=0.0, le=1e9)]
+    elapsed_s: Seconds
+    received_bytes: Bins = ()
+    duplicate_bytes: Bins = ()
+    sent_bytes: Bins = ()
+    down_ticks: Annotated[tuple[Bins, ...], msgspec.Meta(max_length=len(Downlink))] = ()
+    up_ticks: Annotated[tuple[Bins, ...], msgspec.Meta(max_length=len(Uplink))] = ()
+    awaiting_ticks: Bins = ()
+    hash_ticks: Bins = ()
+    write_ticks: Bins = ()
 
 
 class SwarmTelemetry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -120,7 +152,10 @@ class SwarmTelemetry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     hash_s: Seconds = 0.0
     write_s: Seconds = 0.0
     elapsed_s: Seconds = 0.0
-    """Since the fetch began."""
+    """Since the fetch began, also when it is over; of who never fetched, since it is looked at."""
+    failed: bool = False
+    timeline: Timeline | None = None
+    """Told when the artifact is in its place, or the fetch failed, until it was heard once."""
 
 
 class LinkTelemetry(msgspec.Struct, frozen=True, array_like=True):
@@ -151,6 +186,9 @@ class Telemetry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     node: PeerText
     at_s: Seconds
+    rate_down_bytes_per_s: Rate = 0.0
+    rate_up_bytes_per_s: Rate = 0.0
+    """What this node is configured to receive and send at most; 0 for no limit."""
     swarms: Annotated[tuple[SwarmTelemetry, ...], msgspec.Meta(max_length=SWARMS_MAX)] = ()
     links: Annotated[tuple[LinkTelemetry, ...], msgspec.Meta(max_length=LINKS_MAX)] = ()
     bans: Annotated[tuple[BanTelemetry, ...], msgspec.Meta(max_length=BANS_MAX)] = ()

@@ -67,6 +67,7 @@ class Row:
         "number",
         "port",
         "probe",
+        "rates",
         "reason",
         "received_bytes",
         "received_bytes_per_s",
@@ -106,6 +107,8 @@ class Row:
         """Shares of the last seconds by Downlink; empty while nothing was told."""
         self.up: tuple[float, ...] = ()
         self.probe: Probe = ""
+        self.rates: tuple[float, float] = (0, 0)
+        """Configured, down and up; 0 for no limit."""
         self.verdict: Verdict = FINE
         self.shown: dict[str, Any] = {}
         self.shown_cells = NOTHING * columns_of(chunk_count)
@@ -181,7 +184,8 @@ class Row:
 
     def cells(self) -> str:
         """Its row of the map."""
-        sources = self.telemetry.sources if self.telemetry is not None else ""
+        told = self.telemetry
+        sources = told.sources if told is not None and not self.is_origin else ""
         if (self.bits, sources) != self._cells_of:
             self._cells_of = (self.bits, sources)
             otherwise = Source.LOCAL if self.is_origin else Source.FAR

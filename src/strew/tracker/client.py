@@ -32,11 +32,19 @@ from strew.content.manifest import MANIFEST_BYTES_MAX
 from strew.content.reference import Address, Name
 from strew.errors import IntegrityError, ProtocolError, UnavailableError
 from strew.fleet import FleetKey
+from strew.messages import PeerId
 from strew.publication import Publication, Signature
+from strew.telemetry.protocol import Telemetry, TelemetryWanted, encode_telemetry
 from strew.telemetry.view import BoardView, TransferSummary
 from strew.tracker.feed import HEARTBEAT_S
 from strew.tracker.problem import error_of_answer
-from strew.tracker.reports import ArtifactReport, NodeReport, PublishRequest, SwarmReport
+from strew.tracker.reports import (
+    ArtifactReport,
+    MachineView,
+    NodeReport,
+    PublishRequest,
+    SwarmReport,
+)
 from strew.trust import dsse
 
 CONNECT_WITHIN_S = 5.0
@@ -59,9 +67,8 @@ PEM = "application/x-pem-file"
 STREAM_SILENCE_S = 3 * HEARTBEAT_S
 """A stream silent for so long, heartbeats and all, is dead."""
 
-EVENT_BYTES_MAX = 1 << 20
-"""Largest event. A publication has under 2 kB; a change of a board to which a thousand machines
-come at once has a row of some 500 bytes for each."""
+EVENT_BYTES_MAX = 64 << 10
+"""Largest event; ours have under 2 kB, those of boards 48 kB (strew.telemetry.changes)."""
 
 _T = TypeVar("_T")
 
@@ -118,6 +125,13 @@ class TrackerClient:
         )
         return dialable_handout(decode_handout(body), announce.node)
 
+    async def telemetry(self, telemetry: Telemetry) -> TelemetryWanted:
+        """Tell what this node's transfers do; the answer says when to tell it again."""
+        body = await self._asked(
+            "POST", "/api/v1/telemetry", self._node, data=encode_telemetry(telemetry)
+        )
+        return self._decoded(body, TelemetryWanted)
+
     async def certificate(self, request: bytes) -> bytes:
         """A new certificate for the one this client shows; both PEM. NotFoundError where none are
         issued."""
@@ -151,12 +165,17 @@ class TrackerClient:
         return await self._listed(f"/api/v1/swarms/{artifact}", SwarmReport)
 
     async def board(self, artifact: ArtifactId) -> BoardView:
-        """All that is shown of a transfer. NotFoundError, also from a tracker older than boards."""
+        """All that is shown of a transfer; `events` go on from its `event_id`. NotFoundError, also
+        of a process that keeps no boards."""
         return await self._listed(f"/api/v1/swarms/{artifact}/board", BoardView)
 
     async def transfers(self) -> list[TransferSummary]:
-        """Transfers under way and recorded, newest first. NotFoundError where none are kept."""
+        """Transfers that run or ended, newest first."""
         return await self._listed("/api/v1/transfers", list[TransferSummary])
+
+    async def machine(self, node: PeerId) -> MachineView:
+        """One machine: its transfers, neighbours, bans and events. NotFoundError."""
+        return await self._listed(f"/api/v1/nodes/{node}", MachineView)
 
     async def nodes(self) -> list[NodeReport]:
         """All nodes whose lease runs."""
@@ -223,8 +242,8 @@ class TrackerClient:
     async def events(
         self, *, kinds: tuple[str, ...] = (), artifact: str = "", last_event_id: str = ""
     ) -> AsyncGenerator[FeedEvent, None]:
-        """The tracker's events until the connection ends, which is always an UnavailableError.
-        With an `artifact`, those of boards and swarms are of that one alone.
+        """The tracker's events until the connection ends, which is always an UnavailableError. With
+        `artifact` those of boards and swarms are of that one alone.
 
         The first is `open`: only then is nothing missed any more, so announce after it. To go on
         after a break, pass the last event's id; unless `open` then says `resumed`, something may
@@ -236,9 +255,9 @@ class TrackerClient:
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_WITHIN_S, sock_read=STREAM_SILENCE_S
         )
-        asked = [f"kinds={','.join(kinds)}"] if kinds else []
-        asked += [f"artifact={artifact}"] if artifact else []
-        path = "/api/v1/events" + (f"?{'&'.join(asked)}" if asked else "")
+        query = {"kinds": ",".join(kinds), "artifact": artifact}
+        asked = "&".join(f"{name}={value}" for name, value in query.items() if value)
+        path = "/api/v1/events" + (f"?{asked}" if asked else "")
         async with (
             self._answer("GET", path, headers, None, timeout, "text/event-stream") as answer,
             aclosing(_events_in(answer.content)) as events,
@@ -310,6 +329,7 @@ class TrackerClient:
         except aiohttp.ClientPayloadError:
             raise UnavailableError(f"tracker {self.address} broke off its answer") from None
         except (aiohttp.ClientError, HttpProcessingError, ValueError) as error:
+            # The last two: aiohttp's stream reader on a line over its limit, by its version.
             raise ProtocolError(
                 f"{self.address} does not answer as a tracker does: {type(error).__name__}"
             ) from None
@@ -347,33 +367,15 @@ async def _events_in(stream: aiohttp.StreamReader) -> AsyncGenerator[FeedEvent, 
     """Parse server-sent events, of which ours have one data line."""
     fields: dict[str, str] = {}
     size_bytes = 0
-    async with aclosing(_lines_in(stream)) as lines:
-        async for line in lines:
-            size_bytes += len(line)
-            if size_bytes > EVENT_BYTES_MAX:
-                raise _event_too_long()
-            text = line.decode("utf-8", "replace").rstrip("\r")
-            if text:
-                name, _, value = text.partition(":")
-                fields[name] = value.removeprefix(" ")
-                continue
-            if "data" in fields:
-                data = fields["data"].encode()
-                yield FeedEvent(fields.get("id", ""), fields.get("event", ""), data)
-            fields, size_bytes = {}, 0
-
-
-async def _lines_in(stream: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
-    """Whole lines without their ends. aiohttp's own reader gives up at twice its buffer's size,
-    which is less than a large board's change."""
-    left = b""
-    async for piece in stream.iter_any():
-        *lines, left = (left + piece).split(b"\n")
-        for line in lines:
-            yield line
-        if len(left) > EVENT_BYTES_MAX:
-            raise _event_too_long()
-
-
-def _event_too_long() -> ProtocolError:
-    return ProtocolError(f"the tracker sent an event of more than {EVENT_BYTES_MAX} bytes")
+    while line := await stream.readline():
+        size_bytes += len(line)
+        if size_bytes > EVENT_BYTES_MAX:
+            raise ProtocolError(f"the tracker sent an event of more than {EVENT_BYTES_MAX} bytes")
+        text = line.decode("utf-8", "replace").rstrip("\r\n")
+        if text:
+            name, _, value = text.partition(":")
+            fields[name] = value.removeprefix(" ")
+            continue
+        if "data" in fields:
+            yield FeedEvent(fields.get("id", ""), fields.get("event", ""), fields["data"].encode())
+        fields, size_bytes = {}, 0

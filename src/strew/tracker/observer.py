@@ -54,7 +54,7 @@ TICK_S: Final = 1.0
 FRAME_EVERY_S: Final = 0.25
 """Between two events of one board: four a second."""
 
-LINGER_S: Final = 5.0
+LINGER_S: Final = 12.0
 """A transfer that is over is looked after for so long after its last word."""
 
 NEXT_MIN_S: Final = 0.5
@@ -175,10 +175,11 @@ class Observer:
     def tell(self, told: Telemetry, now: float) -> None:
         """Telemetry of a node. ProtocolError if it does not fit its artifact."""
         self._informants.tell(told, now)
+        rates = (told.rate_down_bytes_per_s, told.rate_up_bytes_per_s)
         for swarm in told.swarms:
             board = self.board(swarm.artifact)
             if board is not None:
-                board.tell(told.node, swarm, now)
+                board.tell(told.node, swarm, now, rates=rates)
 
     def with_chunks(self, report: SwarmReport) -> SwarmReport:
         """A swarm's report with which chunks each node has, as far as that was told."""

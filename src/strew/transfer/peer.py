@@ -157,6 +157,16 @@ class PeerLink:
         if data[1] and not self.closed:
             self._receiver.feed(data[1])
 
+    @property
+    def received_bytes(self) -> int:
+        """What came over its data connection so far."""
+        return self._receiver.received_bytes if self._receiver is not None else 0
+
+    @property
+    def sent_bytes(self) -> int:
+        """Payload that it was handed to send and that left this process so far."""
+        return self._sender.payload_bytes if self._sender is not None else 0
+
     # --- out -------------------------------------------------------------------------------------
 
     def send(self, message: Wire) -> None:

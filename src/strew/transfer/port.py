@@ -228,6 +228,11 @@ class Port:
         """Told of each connection that said who it is and did not prove the fleet key (one of
         another fleet leaves by itself, as it sees first that keys differ), with its address."""
 
+    @property
+    def buffers_wanted(self) -> bool:
+        """Whether a connection waits for a buffer: what came is not stored quickly enough."""
+        return self._pool.wanted
+
     async def listen(
         self, host: str, port: int, http: HttpFactory, *, reception: Reception | None = None
     ) -> None:

@@ -57,6 +57,11 @@ class BufferPool:
         self._made = 0
         self._waiting: list[Callable[[], None]] = []
 
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody waits for one."""
+        return bool(self._waiting)
+
     def take(self) -> SliceBuffer | None:
         """A buffer, or None if all are in use."""
         if self._free:
