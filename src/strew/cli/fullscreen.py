@@ -235,9 +235,10 @@ class Transfer(Screen[None]):
         cursor = next((n for n, row in enumerate(self.order) if row is at), None)
         listing.show(len(self.order), self._line, cursor)
         what = "stragglers" if self._only_lagging else f"by {SORTINGS[self._sorting][0]}"
+        count = len(self.order)
+        title = f"{count} MACHINE{'' if count == 1 else 'S'}, {what}"
         self.query_one("#titles", Static).update(
-            f"{padded(f'{len(self.order)} MACHINES, {what}', 36)}{'HAS':>9}{'IN':>13}{'OUT':>13}"
-            f"{'DONE':>10}  WHY"
+            f"{padded(title, 36)}{'HAS':>9}{'IN':>13}{'OUT':>13}{'DONE':>10}  WHY"
         )
         self.query_one(ChunkMap).show(watched, self._selected())
 
