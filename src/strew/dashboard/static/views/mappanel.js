@@ -71,7 +71,7 @@ export function MapPanel({ board, version, query }) {
   const looked = useLooked(map, board, setZoomed);
   const controls = useControls({ map, canvas, board, cursor, setCursor, setPointer, looked });
   const focus = pointer ?? (document.activeElement === canvas.current ? cursor : null);
-  const many = arranged.lines.length;
+  const many = arranged.lines.filter((row) => row >= 0).length;
   return html`<${Panel}
     title="Chunks on machines"
     className="map"
