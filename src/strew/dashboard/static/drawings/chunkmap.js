@@ -3,8 +3,8 @@
 //
 // All cells lie in one image of a pixel each, in the order of the lines. Only lines that changed
 // are written anew, and a frame copies the part one looks at, so that what is not seen costs
-// nothing. With more lines than pixels the lines of a pixel are averaged: one odd machine among
-// thousands still shows.
+// nothing. With more lines than pixels the lines of a pixel are averaged, and of their states the
+// worst is shown: one odd machine among thousands still shows.
 import { NOTHING } from "../live/board.js";
 import { mixed, onPalette, palette, pixel, rgb } from "./palette.js";
 
@@ -190,6 +190,7 @@ export class ChunkMap {
     const context = this._cells.getContext("2d");
     this._image = context.createImageData(this._width, this.lines.length);
     this._memory = new Uint32Array(this._image.data.buffer);
+    this._lags = new Uint8Array(this.lines.length);
     for (let line = 0; line < this.lines.length; line += 1) this._write(line);
     context.putImageData(this._image, 0, 0);
     this.draw();
@@ -205,6 +206,7 @@ export class ChunkMap {
     const machine = this._board.machines[row];
     const { cells } = machine;
     const columns = this._board.columns;
+    this._lags[line] = machine.lags ? 1 : 0;
     if (machine.is_origin) {
       // it has all of it from the start: where from is no question there
       this._memory.fill(this._pixels[6], start, start + columns);
@@ -268,7 +270,10 @@ export class ChunkMap {
       this._smallImage = null;
     }
     const context = this._small.getContext("2d");
-    this._smallImage ??= context.createImageData(width, height);
+    if (!this._smallImage) {
+      this._smallImage = context.createImageData(width, height);
+      this._smallMemory = new Uint32Array(this._smallImage.data.buffer);
+    }
     const out = this._smallImage.data;
     const from = this._image.data;
     const sums = new Uint32Array(width * 3);
@@ -276,10 +281,12 @@ export class ChunkMap {
       const first = Math.floor(this.top + (y * this.shown) / height);
       const end = Math.max(first + 1, Math.floor(this.top + ((y + 1) * this.shown) / height));
       let count = 0;
+      let lags = false;
       sums.fill(0);
       for (let line = first; line < end && line < this.lines.length; line += 1) {
         if (this.lines[line] < 0) continue;
         count += 1;
+        lags ||= this._lags[line] === 1;
         let at = line * width * 4;
         for (let sum = 0; sum < sums.length; sum += 3, at += 4) {
           sums[sum] += from[at];
@@ -294,6 +301,7 @@ export class ChunkMap {
         out[to + 2] = count ? sums[sum + 2] / count : 0;
         out[to + 3] = count ? 255 : 0;
       }
+      if (lags) this._smallMemory[(y + 1) * width - 1] = this._states.lags;
     }
     context.putImageData(this._smallImage, 0, 0);
     return this._small;

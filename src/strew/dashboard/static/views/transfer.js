@@ -125,7 +125,9 @@ function Figures({ board }) {
         title="What the origin sent, as a multiple of the file: 1 is the least"
       />
       <${Figure} name="From peers" tone="near" value=${format.percent(progress.peer_share, 1)} note="of what was received" />
-      <${Figure} name="Rate" value=${format.rate(progress.rate_bytes_per_s)} note="all machines together" />
+      ${progress.over
+        ? html`<${Figure} name="Rate" value=${format.rate(progress.done_bytes / last)} note="on average, all machines" />`
+        : html`<${Figure} name="Rate" value=${format.rate(progress.rate_bytes_per_s)} note="all machines together" />`}
       <${Figure}
         name="Rarest chunk"
         value=${rarest ? format.plural(rarest.copies, "copy", "copies") : format.DASH}
