@@ -19,10 +19,12 @@ from strew.agent.settings import Settings
 from strew.agent.trusting import trusting_of
 from strew.content.bitfield import Bitfield
 from strew.content.manifest import Manifest
-from strew.content.reference import Name
+from strew.content.reference import Address, Name
 from strew.errors import StrewError, UnavailableError
+from strew.messages import PeerId
 from strew.store.disk import DiskStore
 from strew.telemetry.protocol import Downlink, Telemetry, TelemetryWanted, Uplink
+from strew.telemetry.report import report_of
 from strew.tracker.client import TrackerClient
 from tests.agent.test_fetches import KEY, settings_in
 
@@ -102,7 +104,7 @@ async def small_fleet(
                 await stack.enter_async_context(
                     open_agent(
                         *(limited(home, rate), its_store, KEY),
-                        trackers=(origin.address,),
+                        trackers=(Address(*origin.address),),
                         into=home / "into",
                     )
                 )
@@ -173,6 +175,32 @@ async def test_an_origin_tells_what_its_uplink_does_and_falls_silent_after_it(
         assert {link.peer for link in links} == {node.identity.node for node in fleet.nodes}
 
 
+async def test_the_report_of_a_small_fleet_adds_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with small_fleet(tmp_path, monkeypatch) as fleet:
+        manifest = await fleet.publish(file_in(tmp_path))
+        for node in fleet.nodes:
+            await until_told(fleet, node)
+        client = fleet.nodes[0].trackers.client(fleet.nodes[0].trackers.names[0])
+        async with asyncio.timeout(WITHIN_S):
+            while (report := await client.report(manifest.id)).partial:
+                await asyncio.sleep(0.05)
+        recording = await client.recording(manifest.id)
+        assert report == report_of(recording)
+        assert (report.nodes, report.measured, report.link_from) == (2, 2, "rate")
+        assert report.line_seconds == pytest.approx(SIZE_BYTES / RATE)
+        assert report.lost_seconds is not None and report.lost_seconds > 0
+        total = sum(of.seconds for of in report.causes)
+        assert total == pytest.approx(report.lost_seconds, rel=0.03)
+        assert report.origin.sent_ratio >= 1.0 and report.uplinks.busy > 0.2
+        for machine in recording.followers:
+            assert machine.done_s is not None
+            lost_s = machine.done_s - machine.fetched_bytes / machine.link_bytes_per_s
+            assert sum(machine.lost_s) == pytest.approx(lost_s, rel=0.03)
+        print([(of.cause, round(of.seconds, 3)) for of in report.causes], report)
+
+
 async def test_what_was_not_heard_is_told_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,4 +228,4 @@ async def test_a_tracker_hears_only_whom_it_knows(
     async with small_fleet(tmp_path, monkeypatch, nodes=0) as fleet:
         client = fleet.origin.trackers.client(fleet.origin.trackers.names[0])
         with pytest.raises(StrewError, match="has not announced"):
-            await client.telemetry(Telemetry(node="b" * 32, at_s=0.0))
+            await client.telemetry(Telemetry(node=PeerId("b" * 32), at_s=0.0))

@@ -74,6 +74,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", f"{_V1}/names/{_NAME}", "resolve", READ),
     Route("GET", f"{_V1}/swarms/{{id}}", "swarm", READ),
     Route("GET", f"{_V1}/swarms/{{id}}/board", "board", READ),
+    Route("GET", f"{_V1}/swarms/{{id}}/report", "report", READ),
     Route("GET", f"{_V1}/nodes", "nodes", READ),
     Route("GET", f"{_V1}/members", "members", READ),
     Route("GET", f"{_V1}/nodes/{{node}}", "machine", READ),
