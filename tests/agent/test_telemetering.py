@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -23,8 +24,11 @@ from strew.content.reference import Address, Name
 from strew.errors import StrewError, UnavailableError
 from strew.messages import PeerId
 from strew.store.disk import DiskStore
+from strew.store.placement import Placement
+from strew.telemetry.causes import CAUSES, Cause
 from strew.telemetry.protocol import Downlink, Telemetry, TelemetryWanted, Uplink
-from strew.telemetry.report import report_of
+from strew.telemetry.recorder import Facts, Recorder, Who
+from strew.telemetry.report import Report, report_of
 from strew.tracker.client import TrackerClient
 from tests.agent.test_fetches import KEY, settings_in
 
@@ -128,6 +132,19 @@ async def until_told(fleet: Small, agent: Agent) -> Telemetry:
             await asyncio.sleep(0.02)
 
 
+def client_of(fleet: Small) -> TrackerClient:
+    trackers = fleet.nodes[0].trackers
+    return trackers.client(trackers.names[0])
+
+
+async def report_at(fleet: Small, manifest: Manifest) -> Report:
+    """The tracker's report, once it is whole."""
+    async with asyncio.timeout(WITHIN_S):
+        while (report := await client_of(fleet).report(manifest.id)).partial:
+            await asyncio.sleep(0.05)
+    return report
+
+
 async def test_a_fetch_is_told_of_while_it_runs_and_when_it_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,11 +199,8 @@ async def test_the_report_of_a_small_fleet_adds_up(
         manifest = await fleet.publish(file_in(tmp_path))
         for node in fleet.nodes:
             await until_told(fleet, node)
-        client = fleet.nodes[0].trackers.client(fleet.nodes[0].trackers.names[0])
-        async with asyncio.timeout(WITHIN_S):
-            while (report := await client.report(manifest.id)).partial:
-                await asyncio.sleep(0.05)
-        recording = await client.recording(manifest.id)
+        report = await report_at(fleet, manifest)
+        recording = await client_of(fleet).recording(manifest.id)
         assert report == report_of(recording)
         assert (report.nodes, report.measured, report.link_from) == (2, 2, "rate")
         assert report.line_seconds == pytest.approx(SIZE_BYTES / RATE)
@@ -198,7 +212,6 @@ async def test_the_report_of_a_small_fleet_adds_up(
             assert machine.done_s is not None
             lost_s = machine.done_s - machine.fetched_bytes / machine.link_bytes_per_s
             assert sum(machine.lost_s) == pytest.approx(lost_s, rel=0.03)
-        print([(of.cause, round(of.seconds, 3)) for of in report.causes], report)
 
 
 async def test_what_was_not_heard_is_told_again(
@@ -229,3 +242,50 @@ async def test_a_tracker_hears_only_whom_it_knows(
         client = fleet.origin.trackers.client(fleet.origin.trackers.names[0])
         with pytest.raises(StrewError, match="has not announced"):
             await client.telemetry(Telemetry(node=PeerId("b" * 32), at_s=0.0))
+
+
+async def test_a_slow_disk_is_blamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Placement.write
+
+    def slowly(of: Placement, manifest: Manifest, offset_bytes: int, data: memoryview) -> None:
+        time.sleep(0.03)
+        write(of, manifest, offset_bytes, data)
+
+    monkeypatch.setattr(Placement, "write", slowly)
+    async with small_fleet(tmp_path, monkeypatch, nodes=1, rate=None) as fleet:
+        manifest = await fleet.publish(file_in(tmp_path))
+        await until_told(fleet, fleet.nodes[0])
+        report = await report_at(fleet, manifest)
+        assert report.causes[0].cause == Cause.DISK
+        assert report.causes[0].share > 0.5
+
+
+async def test_a_sender_that_is_slow_is_blamed(tmp_path: Path) -> None:
+    """One that is no origin, over a link that would carry five times as much."""
+    theirs, ours = DiskStore(tmp_path / "theirs"), DiskStore(tmp_path / "ours")
+    manifest = theirs.ingest(file_in(tmp_path))
+    theirs.unpin(manifest.id)
+    slow = msgspec.structs.replace(settings_in(tmp_path / "theirs"), rate_up_bytes_per_s=RATE)
+    fast = msgspec.structs.replace(settings_in(tmp_path / "ours"), rate_down_bytes_per_s=5 * RATE)
+    async with (
+        open_agent(slow, theirs, KEY, announces=False) as sender,
+        open_agent(fast, ours, KEY, announces=False) as node,
+    ):
+        transfer = node.fetches.fetch(
+            manifest.id, None, manifest=manifest.raw, sources=(sender.address,)
+        )
+        async with asyncio.timeout(WITHIN_S):
+            await transfer.finished
+        recorder = Recorder(
+            Facts(manifest.id, "", "file", SIZE_BYTES, manifest.chunk_count, time.time())
+        )
+        told = node.sampler.telemetry(0).telemetry
+        recorder.heard(Who(node.identity.node), told, told.swarms[0], time.time() + WITHIN_S)
+    theirs.close()
+    ours.close()
+    recording = recorder.taken().recording()
+    [machine] = recording.followers
+    lost = dict(zip(CAUSES, machine.lost_s, strict=True))
+    lost[Cause.START] = 0.0  # what this test made of it
+    assert max(lost, key=lambda cause: lost[cause]) == Cause.SLOW_SENDERS
+    assert lost[Cause.SLOW_SENDERS] > sum(lost.values()) / 2
