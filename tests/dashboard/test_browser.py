@@ -148,6 +148,7 @@ def test_every_view_stands_in_either_light(done: Shown, chromium: Browser, theme
             ("/members", "Members"),
             (f"/machine/{done.ids['one']}", "127.0.0.1:"),
             ("/transfer/app:odd", "app:odd"),
+            ("/report/app:odd", "Where the time went"),
         ):
             look.go(view)
             until(lambda heading=heading: heading in look.text("h1"), heading)

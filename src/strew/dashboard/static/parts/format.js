@@ -33,8 +33,10 @@ export function seconds(value) {
 }
 
 // A time that was measured, and does not run any more.
-export const exact = (value) =>
-  isNumber(value) && value >= 9.95 && value < 99.95 ? `${value.toFixed(1)} s` : seconds(value);
+export function exact(value) {
+  if (!isNumber(value) || value < 0 || value >= 99.95) return seconds(value);
+  return `${value.toFixed(value < 1 ? 2 : 1)} s`;
+}
 
 export const percent = (part, digits = 0) =>
   isNumber(part) ? `${(100 * part).toFixed(digits)} %` : DASH;

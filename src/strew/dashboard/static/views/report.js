@@ -19,12 +19,13 @@ function useReport(reference) {
         const artifact = await artifactOf(reference, { signal: stop.signal });
         const report = await ask(`swarms/${artifact}/report`, { signal: stop.signal });
         set({ report, error: null });
+        if (!report.partial) return;
       } catch (error) {
         if (stop.signal.aborted) return;
         set((known) => ({ report: known.report, error }));
-        // a transfer that is under way has none yet
-        timer = setTimeout(look, AGAIN_MS);
       }
+      // while a transfer is under way more is told of it
+      timer = setTimeout(look, AGAIN_MS);
     };
     set({ report: null, error: null });
     look();
@@ -61,13 +62,15 @@ export function Report({ of }) {
     </header>
     <${Numbers} report=${report} />
     <${Panel} title="The last machine" note=${lastNote(report)}>
-      <${Stack} line=${report.line_seconds} causes=${report.causes} whole=${report.seconds_last} />
-      <${Causes} causes=${report.causes} lost=${report.lost_seconds} />
+      ${report.last
+        ? html`<${Stack} line=${report.line_seconds} causes=${report.causes} whole=${report.seconds_last} />
+            <${Causes} causes=${report.causes} lost=${report.lost_seconds} />`
+        : html`<p class="empty">No machine that told how it went is done yet.</p>`}
     <//>
     <div class="pair">
       ${report.mean?.length > 0 &&
       html`<${Panel} title="The average machine" note=${`done after ${format.exact(report.seconds_median)} in the middle`}>
-        <${Causes} causes=${report.mean} lost=${sum(report.mean)} />
+        <${Causes} causes=${report.mean} lost=${sum(report.mean)} isBrief />
       <//>`}
       <${Uplinks} report=${report} />
     </div>
@@ -78,7 +81,7 @@ const sum = (causes) => causes.reduce((all, of) => all + of.seconds, 0);
 
 const lastNote = ({ last }) =>
   last
-    ? html`<a href=${link("machine", last.id)}>${format.address(last.host, last.port ?? "").replace(/:$/, "")}</a>
+    ? html`<a href=${link("machine", last.id)}>${last.host}</a>
         ${last.zone ? ` in ${last.zone}` : ""}, done after ${format.exact(last.done_s)}`
     : "";
 
@@ -94,7 +97,21 @@ function Numbers({ report }) {
   </dl></section>`;
 }
 
-const toneOf = (place) => `cause-${(place % 8) + 1}`;
+// Every cause keeps its colour, whatever its place; one of a newer process gets the last.
+const CAUSES = [
+  "start",
+  "first-copies",
+  "uplinks-idle",
+  "slow-senders",
+  "disk",
+  "uplinks-busy",
+  "duplicates",
+  "hash",
+  "finishing",
+  "control",
+];
+const toneOf = ({ cause }) => `cause-${CAUSES.indexOf(cause) + 1 || CAUSES.length}`;
+const wordsOf = ({ cause }) => cause.replaceAll("-", " ");
 
 // One bar as long as the transfer took: the file over the link, then each loss.
 function Stack({ line, causes, whole }) {
@@ -106,31 +123,31 @@ function Stack({ line, causes, whole }) {
     </span>
     ${parts.map(
       (of) => html`<span
-        class=${toneOf(causes.indexOf(of))}
+        class=${toneOf(of)}
         style=${{ width: width(of.seconds) }}
-        title=${`${of.cause}: ${format.exact(of.seconds)}`}
+        title=${`${wordsOf(of)}: ${format.exact(of.seconds)}`}
       ></span>`,
     )}
   </div>`;
 }
 
-function Causes({ causes, lost }) {
+function Causes({ causes, lost, isBrief = false }) {
   const most = Math.max(...causes.map((of) => of.seconds), 1e-9);
   if (!causes.length) return html`<p class="empty">Nothing was lost that could be measured.</p>`;
   return html`<table class="causes" aria-label="causes">
     <tbody>
       ${causes.map(
-        (of, place) => html`<tr>
-          <th scope="row"><i class=${toneOf(place)} aria-hidden="true"></i>${of.cause}</th>
-          <td class="bar-cell"><${Bar} part=${of.seconds / most} tone=${toneOf(place)} label=${format.exact(of.seconds)} /></td>
+        (of) => html`<tr>
+          <th scope="row"><i class=${toneOf(of)} aria-hidden="true"></i>${wordsOf(of)}</th>
+          <td class="bar-cell"><${Bar} part=${of.seconds / most} tone=${toneOf(of)} label=${format.exact(of.seconds)} /></td>
           <td class="number">${format.exact(of.seconds)}</td>
           <td class="number">${format.percent(of.share, 1)}</td>
-          <td class="text">${of.text}</td>
+          ${!isBrief && html`<td class="text">${of.text}</td>`}
         </tr>`,
       )}
     </tbody>
     <tfoot><tr><th scope="row">together</th><td></td><td class="number">${format.exact(sum(causes))}</td>
-      <td class="number">${lost > 0 ? format.percent(sum(causes) / lost, 1) : ""}</td><td class="text">of what was lost</td></tr></tfoot>
+      <td class="number">${lost > 0 ? format.percent(sum(causes) / lost, 1) : ""}</td>${!isBrief && html`<td class="text">of what was lost</td>`}</tr></tfoot>
   </table>`;
 }
 
