@@ -31,7 +31,9 @@ from tests.machines import Api, Fleet, Machine
 from tests.members import Members, make_file
 from tests.promises import Measured
 
-pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+
+LONG = pytest.mark.long
 
 NAMES = ("one", "two", "three", "four")
 RATE = "3M"
@@ -103,18 +105,21 @@ def victim(case: Case, *flags: str, **of: Any) -> Machine:
     return machine
 
 
+@LONG
 def test_a_slow_downlink(case: Case, measured: Measured) -> None:
     slow = victim(case, "--rate-down", "300K", "--rate-up", RATE)
     case.push()
     case.told(slow, "slow-down", measured)
 
 
+@LONG
 def test_a_slow_uplink(case: Case, measured: Measured) -> None:
     slow = victim(case, "--rate-down", RATE, "--rate-up", "200K")
     case.push()
     case.told(slow, "slow-up", measured)
 
 
+@LONG
 def test_a_slow_disk(case: Case, tmp_path: Path, measured: Measured) -> None:
     calls = ("trace=pwrite64", "inject=pwrite64:delay_enter=150ms")
     wrapped = strace(tmp_path / "calls", *calls, quick=True)
@@ -123,6 +128,7 @@ def test_a_slow_disk(case: Case, tmp_path: Path, measured: Measured) -> None:
     case.told(slow, "slow-disk", measured)
 
 
+@LONG
 def test_a_process_that_was_stopped(case: Case, measured: Measured) -> None:
     stopped = victim(case)
     stopped_at = case.push()
@@ -138,6 +144,7 @@ def test_a_process_that_was_killed(case: Case, measured: Measured) -> None:
     case.told(killed, "ended", measured)
 
 
+@LONG
 def test_a_disk_that_is_full(case: Case, tmp_path: Path, measured: Measured) -> None:
     disk = SmallDisk(tmp_path / "small", SIZE_BYTES + (8 << 20))
     full = victim(case, "--rate", RATE, wrapped=disk.wrapped, into=str(tmp_path / "small/into"))
@@ -146,6 +153,7 @@ def test_a_disk_that_is_full(case: Case, tmp_path: Path, measured: Measured) -> 
     case.told(full, "paused", measured)
 
 
+@LONG
 def test_the_victim_of_liars(case: Case, measured: Measured) -> None:
     """Only the victim is lied to: the others know the origin alone, and each other."""
     fleet = case.fleet
@@ -169,6 +177,7 @@ def test_the_victim_of_liars(case: Case, measured: Measured) -> None:
         assert causes == {"bad-chunks"}
 
 
+@LONG
 def test_an_origin_that_died_half_out(tmp_path: Path, measured: Measured) -> None:
     with Members(tmp_path) as fleet:
         tracker = fleet.tracker("tracker")
@@ -223,6 +232,7 @@ def spread(machines: Machines, tmp_path: Path) -> tuple[Case, list[Any]]:
 
 
 @needs_root
+@LONG
 def test_a_link_that_is_down(machines: Machines, tmp_path: Path, measured: Measured) -> None:
     case, nodes = spread(machines, tmp_path)
     nodes[4].reaches(case.artifact, PART)
@@ -231,6 +241,7 @@ def test_a_link_that_is_down(machines: Machines, tmp_path: Path, measured: Measu
 
 
 @needs_root
+@LONG
 def test_a_machine_that_reaches_few_others(
     machines: Machines, tmp_path: Path, measured: Measured
 ) -> None:

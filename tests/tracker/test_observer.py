@@ -11,7 +11,7 @@ from strew.announce.protocol import Holding
 from strew.content.bitfield import Bitfield
 from strew.content.manifest import Manifest
 from strew.content.reference import parse_name
-from strew.errors import NotFoundError, ProtocolError, UnavailableError
+from strew.errors import NotFoundError, ProtocolError
 from strew.messages import PeerId
 from strew.telemetry.protocol import (
     BanTelemetry,
@@ -24,7 +24,7 @@ from strew.telemetry.protocol import (
 from strew.telemetry.view import BoardChange, BoardView
 from strew.tracker import observer as observers
 from strew.tracker.client import FeedEvent
-from strew.tracker.observer import NEXT_MIN_S, SECONDS_OFF_MAX
+from strew.tracker.observer import NEXT_MAX_S, NEXT_MIN_S
 from tests.announce.makers import peer_id
 from tests.tracker.served import Served, manifest, served
 from tests.tracker.test_service import announce
@@ -134,7 +134,7 @@ async def test_a_machine_that_says_goodbye_is_gone_and_keeps_its_row(on: Served)
 
 async def test_telemetry_of_a_stranger_is_refused(on: Served) -> None:
     made = await published(on, 2)
-    with pytest.raises(UnavailableError, match="has not announced"):
+    with pytest.raises(NotFoundError, match="has not announced"):
         await on.client.telemetry(told(9, swarm(made)))
     await on.client.announce(announce(3, host="10.0.0.3"))
     await on.client.telemetry(told(3, swarm(made)))  # it is on this machine, whatever it says
@@ -171,7 +171,7 @@ async def test_a_large_fleet_is_asked_to_tell_less_often(on: Served) -> None:
     board.waiting_rows = lambda: 2000  # type: ignore[method-assign]
     on.tracker.observer._look()
     expected = 2000 * observers.TELEMETRY_COST_S / observers.TELEMETRY_SHARE
-    assert on.tracker.observer.wait_s == min(SECONDS_OFF_MAX, expected)
+    assert on.tracker.observer.wait_s == min(NEXT_MAX_S, expected)
 
 
 async def test_the_page_of_a_machine_has_all_that_it_told(on: Served) -> None:

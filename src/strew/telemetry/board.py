@@ -47,7 +47,8 @@ SILENT_MIN_S: Final = 4.0
 """And not before so long. Lower: a machine that is busy for a moment is probed."""
 
 SILENT_UNTOLD_S: Final = 12.0
-"""The same of a machine that only announces, every 10 s while it fetches."""
+"""The same of a machine that only announces, or is asked to tell rarely: whoever fetches announces
+every 10 s."""
 
 LOST_AFTER_S: Final = 4.0
 """A chunk is on no machine when none has told of it for so long: what just arrived is told of in
@@ -213,7 +214,7 @@ class Board:
         silent_s = min(row.silent_s(now), now - self.facts.published_unix_s)
         tells = row.telemetry is not None
         after_s = max(SILENT_MIN_S, SILENT_INTERVALS * wait_s) if tells else SILENT_UNTOLD_S
-        return silent_s > after_s
+        return silent_s > min(after_s, SILENT_UNTOLD_S)
 
     def sample(self, now: float, wait_s: float) -> None:
         """About once a second while it is not over: a point of the curves."""

@@ -21,7 +21,7 @@ from strew.announce.address import address_of
 from strew.announce.records import NodeRecord
 from strew.certificates.identity import require_certified
 from strew.content.digest import ArtifactId, parse_artifact_id
-from strew.errors import DeniedError, NotFoundError, UnavailableError
+from strew.errors import DeniedError, NotFoundError
 from strew.messages import PeerId
 from strew.telemetry.board import Board
 from strew.telemetry.protocol import (
@@ -72,10 +72,13 @@ LINGER_S: Final = 12.0
 NEXT_MIN_S: Final = 0.5
 """A node is never asked to tell more often."""
 
+NEXT_MAX_S: Final = 300.0
+"""A node is asked to tell within so long: the largest fleet is, at this cost, just heard."""
+
 TELEMETRY_COST_S: Final = 0.0004
 """What one message costs this process, HTTP and all (`python -m bench.board`)."""
 
-TELEMETRY_SHARE: Final = 0.03
+TELEMETRY_SHARE: Final = 0.025
 """Of one core: what the telemetry of a whole fleet may cost. Frames to onlookers, curves and
 judgements take the rest of 0.05. Lower: less is seen of large fleets; higher: less is left for
 announces."""
@@ -95,9 +98,6 @@ PROBES_WAITING_MAX: Final = 64
 PROBE_AGAIN_S: Final = 5.0
 """Probes of silent machines. A rack that lost its power is probed within half a minute; nobody is
 asked more often than every 5 s."""
-
-SECONDS_OFF_MAX: Final = 30.0
-"""A node is asked to tell within so long, whatever the size of the fleet."""
 
 HAVE_NODES_MAX: Final = 5000
 """Nodes of a swarm's report that come with their chunks: 1.3 kB each with 8000 of them, so that the
@@ -269,7 +269,7 @@ class Observer:
                 self._probe(board, row, now)
         telling = self._informants.telling(now, 2 * self.wait_s + TICK_S)
         fleet_s = max(telling, waiting) * TELEMETRY_COST_S / TELEMETRY_SHARE
-        self.wait_s = min(SECONDS_OFF_MAX, max(NEXT_MIN_S, fleet_s))
+        self.wait_s = min(NEXT_MAX_S, max(NEXT_MIN_S, fleet_s))
 
     def _is_looked_at(self, artifact: ArtifactId, now: float) -> bool:
         looked_s = self._looked_s.get(artifact, 0.0)
@@ -341,9 +341,7 @@ class Observer:
         require_certified(request.transport, told.node)
         record = self._sight.record(told.node)
         if record is None:
-            raise UnavailableError(
-                f"node {told.node} has not announced here", hint="announce first"
-            )
+            raise NotFoundError(f"node {told.node} has not announced itself here")
         source, host = str(request.remote), record.peer.host
         if source != host and address_of(source, host) != host:
             raise DeniedError(f"node {told.node} is known at another address")

@@ -49,6 +49,7 @@ export const CAUSES = {
   "cut-off": { text: "cut off", weight: 9 },
   ended: { text: "ended", weight: 8 },
   paused: { text: "paused", weight: 7 },
+  failed: { text: "failed", weight: 9 },
 };
 
 export class Machine {
