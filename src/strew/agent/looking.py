@@ -84,6 +84,11 @@ class NodeSight:
         except NotFoundError:
             return None
 
+    def host_of(self, peer: PeerId) -> str | None:
+        """As Sight.host_of."""
+        node = self.node(peer)
+        return node.host if node is not None else None
+
     def newest(self, limit: int) -> Sequence[ArtifactId]:
         """As Sight.newest."""
         named = {p.artifact: None for p in reversed(self._directory.names())}

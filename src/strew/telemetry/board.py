@@ -2,15 +2,17 @@
 
 Theory of operation. Announces (`hear`) say who takes part and what became of it, telemetry (`tell`)
 says which chunks, how fast and what for; both replace what was known of a machine. Machines keep
-their row for as long as the board lives, also when they leave. `tick`, about once a second, adds a
-point to the curves and judges who lags. `view` is the whole, `strew.telemetry.changes` what of it
+their row for as long as the board lives, also when they leave. `sample` adds a point to the curves,
+`judge` says who lags. `view` is the whole, `strew.telemetry.changes` what of it
 is news to onlookers. Nothing is computed for a machine before somebody looks at it. Times are unix
 seconds of one steady clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import nlargest
+from operator import itemgetter
 from typing import Final
 
 from strew.content.bitfield import Bitfield
@@ -49,6 +51,11 @@ SILENT_UNTOLD_S: Final = 12.0
 LOST_AFTER_S: Final = 4.0
 """A chunk is on no machine when none has told of it for so long: what just arrived is told of in
 the next message."""
+
+FLOWS_EACH_MIN: Final = 8
+FLOWS_SPARE: Final = 4
+"""Links of one machine that are looked at for the largest of all: four times its even share. Lower:
+a machine that serves many loses its smaller flows; higher: 40,000 links take 60 ms."""
 
 Bans = Mapping[PeerId, tuple[int, str]]
 """How many machines do not deal with a peer, and why."""
@@ -170,10 +177,9 @@ class Board:
         """How many machines are to get the artifact and have not got it."""
         return sum(1 for row in self.rows if row.is_under_way)
 
-    def tick(self, now: float, wait_s: float, bans: Bans) -> None:
-        """About once a second while it is not over: curves, and who lags. `wait_s` is how long a
-        machine is asked to be silent between two messages."""
-        self._sample(now, wait_s)
+    def judge(self, now: float, wait_s: float, bans: Bans) -> None:
+        """Now and then while it is not over: who lags, and why. `wait_s` is how long a machine is
+        asked to be silent between two messages."""
         over = self.is_over
         usual = usual_of(self.rows)
         lost = self._lost_for_good(now)
@@ -205,7 +211,8 @@ class Board:
             after_s = max(after_s, SILENT_UNTOLD_S)  # nothing is under way there: it need not tell
         return silent_s > after_s
 
-    def _sample(self, now: float, wait_s: float) -> None:
+    def sample(self, now: float, wait_s: float) -> None:
+        """About once a second while it is not over: a point of the curves."""
         at_s = round(now - self.facts.published_unix_s, 2)
         if not self.series.due(at_s):
             return
@@ -268,7 +275,7 @@ class Board:
         self,
         now: float,
         event_id: int,
-        links: Mapping[PeerId, Iterable[LinkTelemetry]],
+        links: Mapping[PeerId, Sequence[LinkTelemetry]],
         previous: Previous | None,
     ) -> BoardView:
         """All of it, with as many machines, times and points as were told by events: those that
@@ -302,21 +309,23 @@ class Board:
         """Since the publication."""
         return round(now - self.facts.published_unix_s, 2)
 
-    def flows(self, links: Mapping[PeerId, Iterable[LinkTelemetry]], limit: int) -> list[Flow]:
-        """Who sent how much to whom, the most first. Both ends tell; the receiver is believed where
-        it did, since what it counts arrived."""
+    def flows(self, links: Mapping[PeerId, Sequence[LinkTelemetry]], limit: int) -> list[Flow]:
+        """Who sent how much to whom, the most first. Where both ends tell, the receiver is
+        believed: what it counts arrived. In a large fleet the largest links of each machine
+        stand for all: it tells them in that order, and no more would fit."""
+        each = max(FLOWS_EACH_MIN, FLOWS_SPARE * limit // max(1, len(self.rows)))
         found: dict[tuple[int, int], int] = {}
         rows, _, _ = self.changes.told
         for row in self.rows[:rows]:
-            for link in links.get(row.id, ()):
+            for link in links.get(row.id, ())[:each]:
                 other = self._numbers.get(link.peer)
                 if other is None or other >= rows:
                     continue
                 if link.received_bytes:
                     found[other, row.number] = link.received_bytes
-                if link.sent_bytes:
-                    found.setdefault((row.number, other), link.sent_bytes)
-        largest = sorted(found.items(), key=lambda of: -of[1])[:limit]
+                if link.sent_bytes and link.peer not in links:
+                    found[row.number, other] = link.sent_bytes
+        largest = nlargest(limit, found.items(), key=itemgetter(1))
         return [(sender, receiver, count) for (sender, receiver), count in largest]
 
     def summary(self, now: float) -> TransferSummary:

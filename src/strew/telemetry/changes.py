@@ -71,7 +71,7 @@ class Changes:
             self._dirty[number] = None
 
     def flows_due(self, now: float) -> bool:
-        """Whether it is time to tell flows again."""
+        """Whether it is time to tell flows again, as far as their bytes go."""
         return now >= self._flows_due_s
 
     def frame(self, progress: Progress, flows: list[Flow] | None, now: float) -> bytes | None:

@@ -40,13 +40,23 @@ def bound_s(line_s: float, machines: int, chunks: int) -> float:
 
 def progress_of(facts: Facts, rows: Iterable[Row], rarest: Rarest | None, now: float) -> Progress:
     """The numbers of this moment."""
-    origins = [row for row in rows if row.is_origin]
-    counted = [row for row in rows if not row.is_origin and row.is_live]
-    states = [row.state for row in counted]
+    counted: list[Row] = []
+    states = dict.fromkeys(("seeding", "failed", "paused", "fetching", "waiting"), 0)
+    chunks = received = from_origin = duplicate = origin_sent = 0
+    rate = origin_rate = 0.0
+    for row in rows:
+        if row.is_origin:
+            origin_sent += row.sent_bytes
+            origin_rate += row.sent_bytes_per_s
+        elif row.state != "gone":
+            counted.append(row)
+            states[row.state] += 1
+            chunks += row.have_chunks
+            received += row.received_bytes
+            from_origin += row.received_origin_bytes
+            duplicate += row.duplicate_bytes
+            rate += row.received_bytes_per_s
     chunk_bytes = facts.size_bytes / facts.chunk_count if facts.chunk_count else 0.0
-    done_bytes = round(chunk_bytes * sum(row.have_chunks for row in counted))
-    received = sum(row.received_bytes for row in counted)
-    rate = sum(row.received_bytes_per_s for row in counted)
     link, link_from = link_rate(rows)
     line_s = facts.size_bytes / link if link else None
     bound = bound_s(line_s, len(counted), facts.chunk_count) if line_s is not None else None
@@ -57,19 +67,19 @@ def progress_of(facts: Facts, rows: Iterable[Row], rarest: Rarest | None, now: f
     last_s = max(ends_s) - facts.published_unix_s if ends_s else None
     return Progress(
         total=len(counted),
-        done=states.count("seeding"),
-        failed=states.count("failed"),
-        paused=states.count("paused"),
-        fetching=states.count("fetching"),
-        waiting=states.count("waiting"),
-        done_bytes=done_bytes,
+        done=states["seeding"],
+        failed=states["failed"],
+        paused=states["paused"],
+        fetching=states["fetching"],
+        waiting=states["waiting"],
+        done_bytes=round(chunk_bytes * chunks),
         total_bytes=facts.size_bytes * len(counted),
         eta_s=None if eta_s is None else round(eta_s, 1),
         rate_bytes_per_s=rounded(rate),
-        origin_rate_bytes_per_s=rounded(sum(row.sent_bytes_per_s for row in origins)),
-        origin_sent_ratio=_ratio(sum(row.sent_bytes for row in origins), facts.size_bytes),
-        peer_share=_ratio(received - sum(of.received_origin_bytes for of in counted), received),
-        duplicate_ratio=_ratio(sum(row.duplicate_bytes for row in counted), received),
+        origin_rate_bytes_per_s=rounded(origin_rate),
+        origin_sent_ratio=_ratio(origin_sent, facts.size_bytes),
+        peer_share=_ratio(received - from_origin, received),
+        duplicate_ratio=_ratio(duplicate, received),
         line_seconds=_short(line_s),
         bound_seconds=_short(bound),
         link_bytes_per_s=rounded(link) if link else None,

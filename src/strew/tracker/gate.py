@@ -376,6 +376,11 @@ async def body_of(request: web.Request, limit_bytes: int) -> bytes:
     pieces: list[bytes] = []
     size_bytes = 0
     try:
+        if request.content.is_eof():  # it came with its head: there is nothing to wait for
+            body = await request.content.read()
+            if len(body) > limit_bytes:
+                raise _too_large(limit_bytes)
+            return body
         async with asyncio.timeout(BODY_WITHIN_S):
             async for piece in request.content.iter_any():
                 size_bytes += len(piece)

@@ -49,10 +49,20 @@ BOARD_BYTES_MAX: Final = 128 << 20
 go first. 2000 machines in 16 artifacts of 8000 chunks have 32 MB."""
 
 TICK_S: Final = 1.0
-"""Between two judgements of who lags; one costs some 3 ms for 1000 machines."""
+"""Between two points of the curves; and between two judgements of who lags, in a small fleet."""
+
+JUDGE_S_PER_ROW: Final = 0.003
+"""One judgement costs some 8 us for each machine: 0.3 % of a core at this pace, 3 s between two of
+1000 machines. Lower: causes come sooner in large fleets."""
 
 FRAME_EVERY_S: Final = 0.25
-"""Between two events of one board: four a second."""
+FRAME_S_PER_ROW: Final = 0.0005
+"""Between two events of one board: four a second, two of 1000 machines. Its numbers alone cost some
+2 us for each machine."""
+
+FLOWS_WAITS: Final = 0.5
+"""Flows are told again after this part of the time within which machines tell them: going through
+those of 1000 machines takes 24 ms."""
 
 LINGER_S: Final = 12.0
 """A transfer that is over is looked after for so long after its last word."""
@@ -60,13 +70,19 @@ LINGER_S: Final = 12.0
 NEXT_MIN_S: Final = 0.5
 """A node is never asked to tell more often."""
 
-TELEMETRY_COST_S: Final = 0.0006
+TELEMETRY_COST_S: Final = 0.0004
 """What one message costs this process, HTTP and all (`python -m bench.board`)."""
 
 TELEMETRY_SHARE: Final = 0.03
 """Of one core: what the telemetry of a whole fleet may cost. Frames to onlookers, curves and
 judgements take the rest of 0.05. Lower: less is seen of large fleets; higher: less is left for
 announces."""
+
+SPREAD: Final = 0.5
+GOLDEN: Final = 0.6180339887
+"""Machines that begin at one moment must not tell at one moment for ever: waits differ by so much,
+one from the next as the multiples of the golden section do, which fill any range evenly (Knuth,
+TAOCP 3, 6.4, theorem S)."""
 
 TELEMETRY_PER_S: Final = 4.0
 TELEMETRY_BURST: Final = 8
@@ -107,11 +123,14 @@ class Observer:
         self._takes_telemetry = takes_telemetry
         self._boards: dict[ArtifactId, Board] = {}
         self._looked_s: dict[ArtifactId, float] = {}
+        self._judge_due_s: dict[ArtifactId, float] = {}
+        self._frame_due_s: dict[ArtifactId, float] = {}
         self._informants = Informants()
         self._budgets = Budgets(TELEMETRY_PER_S, TELEMETRY_BURST)
         self._probed_s: dict[PeerId, float] = {}
         self._probing: set[asyncio.Task[None]] = set()
         self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
+        self._answered = 0
         self.wait_s = NEXT_MIN_S
         """How long each node is asked to wait between two messages."""
 
@@ -213,7 +232,8 @@ class Observer:
         while self._boards and (len(self._boards) >= BOARDS_MAX or weight() > BOARD_BYTES_MAX):
             gone = next(iter(self._boards))
             del self._boards[gone]
-            self._looked_s.pop(gone, None)
+            for times_s in (self._looked_s, self._judge_due_s, self._frame_due_s):
+                times_s.pop(gone, None)
             self._feed.renew(gone, self._clock())
 
     # --- time passes -----------------------------------------------------------------------------
@@ -237,7 +257,11 @@ class Observer:
             if board.is_over and now - board.heard_s > LINGER_S:
                 continue
             waiting = max(waiting, board.waiting_rows())
-            board.tick(now, self.wait_s, bans)
+            board.sample(now, self.wait_s)
+            if now < self._judge_due_s.get(artifact, 0.0):
+                continue
+            self._judge_due_s[artifact] = now + JUDGE_S_PER_ROW * len(board.rows)
+            board.judge(now, self.wait_s, bans)
             for row in board.silent(now, self.wait_s):
                 self._probe(board, row, now)
         telling = self._informants.telling(now, 2 * self.wait_s + TICK_S)
@@ -296,10 +320,12 @@ class Observer:
     def _tell_onlookers(self) -> None:
         now = self._clock()
         for artifact, board in self._boards.items():
-            if not self._feed.wanted(BOARD, artifact):
+            due_s = self._frame_due_s.get(artifact, 0.0)
+            if now < due_s or not self._feed.wanted(BOARD, artifact):
                 continue
+            self._frame_due_s[artifact] = now + FRAME_S_PER_ROW * len(board.rows)
             flows = None
-            if board.changes.flows_due(now):
+            if board.changes.flows_due(now - FLOWS_WAITS * self.wait_s):
                 flows = board.flows(self._informants.links(now), FLOWS_TOLD_MAX)
             frame = board.changes.frame(board.progress(now), flows, now)
             if frame is not None:
@@ -310,17 +336,20 @@ class Observer:
     async def _telemetry(self, request: web.Request) -> web.Response:
         told = decode_telemetry(await body_of(request, TELEMETRY_BYTES_MAX))
         require_certified(request.transport, told.node)
-        known = self._sight.node(told.node)
-        if known is None:
+        host = self._sight.host_of(told.node)
+        if host is None:
             raise UnavailableError(
                 f"node {told.node} has not announced here", hint="announce first"
             )
-        if address_of(str(request.remote), known.host) != known.host:
+        source = str(request.remote)
+        if source != host and address_of(source, host) != host:
             raise DeniedError(f"node {told.node} is known at another address")
         now = self._clock()
         if not self._budgets.take(told.node, now):
             self.tell(told, now)
-        return _json(TelemetryWanted(round(self.wait_s, 2)))
+        self._answered += 1
+        turn = self._answered * GOLDEN % 1.0
+        return _json(TelemetryWanted(round(self.wait_s * (1.0 + SPREAD * (turn - 0.5)), 2)))
 
     async def _board(self, request: web.Request) -> web.Response:
         artifact = parse_artifact_id(request.match_info["id"])
@@ -330,7 +359,7 @@ class Observer:
         now = self._clock()
         if not self._takes_telemetry and not self._is_looked_at(artifact, now):
             self._ask(board, now)
-            board.tick(now, self.wait_s, self._informants.bans(now))
+            board.judge(now, self.wait_s, self._informants.bans(now))
         self._looked_s[artifact] = now
         if self._feed.wanted(BOARD, artifact):
             event_id = self._feed.mark(now)

@@ -29,6 +29,9 @@ class Sight(Protocol):
     def node(self, peer: PeerId) -> NodeReport | None:
         """A node that lives."""
 
+    def host_of(self, peer: PeerId) -> str | None:
+        """Where a node that lives is known to be."""
+
     def newest(self, limit: int) -> Sequence[ArtifactId]:
         """The artifacts that were named last, newest first."""
 
@@ -61,6 +64,11 @@ class TrackerSight:
         """As Sight.node."""
         record = self._state.node(peer)
         return node_report(record, self._clock()) if record is not None else None
+
+    def host_of(self, peer: PeerId) -> str | None:
+        """As Sight.host_of."""
+        record = self._state.node(peer)
+        return record.peer.host if record is not None else None
 
     def newest(self, limit: int) -> Sequence[ArtifactId]:
         """As Sight.newest."""
