@@ -22,6 +22,15 @@ from strew.dht.contact import Contact, Key, NodeId
 from strew.gossip import protocol as gossip
 from strew.messages import Have, Join, PeerId, Plan, Request, Unfit, swarm_key_of
 from strew.publication import Publication
+from strew.telemetry.protocol import (
+    LinkTelemetry,
+    SwarmTelemetry,
+    Telemetry,
+    Timeline,
+    encode_telemetry,
+)
+from strew.telemetry.recorder import Facts, Recorder, Who
+from strew.telemetry.recording import encode_recording
 from strew.telemetry.series import Rates
 from strew.telemetry.view import BoardChange, BoardView, MachineRow, Progress, RarestChunk
 from strew.tracker.problem import Problem
@@ -222,6 +231,31 @@ def _certified() -> tuple[bytes, bytes]:
     return made.public_bytes(Encoding.DER), request_of(pem)
 
 
+def _telemetry() -> tuple[Telemetry, bytes]:
+    """What a node tells that is done, and the recording that comes of it."""
+    swarm = SwarmTelemetry(
+        artifact=ARTIFACT,
+        have=Bitfield.full(9).to_wire(),
+        chunk_count=9,
+        sources="123412341",
+        received_near_bytes=300,
+        up=(0.5, 0.5, 0.0, 0.0),
+        elapsed_s=2.0,
+        timeline=Timeline(
+            width_s=0.5,
+            elapsed_s=1.0,
+            received_bytes=(100, 200),
+            down_ticks=((), (5000, 2000), (0, 3000)),
+            up_ticks=((0, 5000), (5000,)),
+        ),
+    )
+    links = (LinkTelemetry(OTHER, 1, 2),)
+    telemetry = Telemetry(node=NODE, at_s=5.0, swarms=(swarm,), links=links)
+    recorder = Recorder(Facts(ARTIFACT, "app:1.0", "app.bin", 300, 9, 1.5))
+    recorder.heard(Who(NODE, "10.0.0.1", 7301, "rack-1"), telemetry, swarm, 5.0)
+    return telemetry, encode_recording(recorder.taken().recording())
+
+
 def seeds() -> dict[str, list[bytes]]:
     """For each target some inputs."""
     announce = announces.Announce(
@@ -247,6 +281,7 @@ def seeds() -> dict[str, list[bytes]]:
     hello = codec.Hello(1, NODE, "e1", "5e", "control", 7301, "rack-1", b"n" * 32)
     header = codec.ChunkHeader(codec.TYPE_CHUNK, SWARM, 1, 0, 150, 1, 1, 150)
     certificate, request = _certified()
+    telemetry, recording = _telemetry()
     gossiped = (
         gossip.Ping(MEMBER, 7, (MEMBER, NAMED, HELD)),
         gossip.PingRequest(MEMBER, 8, OTHER),
@@ -290,6 +325,7 @@ def seeds() -> dict[str, list[bytes]]:
         ],
         "quantities": [b"100M", b"1.5 Gbit", b"10m30s", b"unlimited", b"127.0.0.1:7300", b"app:*"],
         "ranges": [b"\0\0\0\x01\0bytes=" + rest for rest in (b"0-9", b"5-", b"-7", b"0-1,4-5")],
+        "recording": [recording],
         "references": [
             b"app:1.0",
             b"team/app:v1",
@@ -304,4 +340,5 @@ def seeds() -> dict[str, list[bytes]]:
             b"neighbours = 50\n",
         ],
         "table": _table(),
+        "telemetry": [encode_telemetry(telemetry)],
     }

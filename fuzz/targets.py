@@ -48,6 +48,13 @@ from strew.errors import (
 from strew.fleet import FleetKey
 from strew.gossip import protocol as gossip
 from strew.publication import Publication
+from strew.sim.fleet import Machine
+from strew.sim.like import like
+from strew.sim.run import check
+from strew.telemetry import protocol as telemetries
+from strew.telemetry import recording as recordings
+from strew.telemetry.recorder import Facts, Recorder, Who
+from strew.telemetry.report import report_of
 from strew.telemetry.view import BoardChange, BoardView
 from strew.telemetry.watched import Watched
 from strew.tracker.problem import error_of_answer
@@ -119,6 +126,34 @@ def handshake(data: bytes) -> None:
     with contextlib.suppress(ProtocolError):
         told = codec.decode_hello(data)
         assert codec.decode_hello(codec.encode_hello(told)) == told
+
+
+def telemetry(data: bytes) -> None:
+    """What a node tells of its transfers, and what a recorder makes of it."""
+    with contextlib.suppress(ProtocolError):
+        found = telemetries.decode_telemetry(data)
+        assert telemetries.decode_telemetry(telemetries.encode_telemetry(found)) == found
+        for swarm in found.swarms:
+            facts = Facts(swarm.artifact, "", "", 10_000, swarm.chunk_count % BITS_MAX, 0.0)
+            recorder = Recorder(facts)
+            with contextlib.suppress(ProtocolError):
+                recorder.heard(Who(found.node), found, swarm, 50.0)
+            made = recorder.taken().recording()
+            assert recordings.decode_recording(recordings.encode_recording(made)) == made
+            report_of(made)
+
+
+def recording(data: bytes) -> None:
+    """A recorded transfer, from a file or a tracker."""
+    with contextlib.suppress(ProtocolError):
+        found = recordings.decode_recording(data)
+        assert recordings.decode_recording(recordings.encode_recording(found)) == found
+        report_of(found)
+        with contextlib.suppress(UsageError):
+            terms, scenario = like(found, 1)
+            check(terms)
+            if terms.nodes <= BITS_MAX:
+                scenario.bound(terms, [Machine() for _ in range(terms.nodes)])
 
 
 def bitfield(data: bytes) -> None:
@@ -341,9 +376,11 @@ TARGETS: dict[str, Target] = {
         publication,
         quantities,
         ranges,
+        recording,
         references,
         sealed,
         settings,
         table,
+        telemetry,
     )
 }

@@ -25,6 +25,7 @@ CORES = (
     "messages",
     "publication",
     "trust",
+    "telemetry",
     "swarm",
     "announce",
     "gossip",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,10 +20,15 @@ from strew.agent.settings import Settings
 from strew.agent.trusting import trusting_of
 from strew.content.bitfield import Bitfield
 from strew.content.manifest import Manifest
-from strew.content.reference import Name
+from strew.content.reference import Address, Name
 from strew.errors import StrewError, UnavailableError
+from strew.messages import PeerId
 from strew.store.disk import DiskStore
+from strew.store.placement import Placement
+from strew.telemetry.causes import CAUSES, Cause
 from strew.telemetry.protocol import Downlink, Telemetry, TelemetryWanted, Uplink
+from strew.telemetry.recorder import Facts, Recorder, Who
+from strew.telemetry.report import Report, report_of
 from strew.tracker.client import TrackerClient
 from tests.agent.test_fetches import KEY, settings_in
 
@@ -102,7 +108,7 @@ async def small_fleet(
                 await stack.enter_async_context(
                     open_agent(
                         *(limited(home, rate), its_store, KEY),
-                        trackers=(origin.address,),
+                        trackers=(Address(*origin.address),),
                         into=home / "into",
                     )
                 )
@@ -124,6 +130,19 @@ async def until_told(fleet: Small, agent: Agent) -> Telemetry:
                 if any(swarm.timeline is not None for swarm in told.swarms):
                     return told
             await asyncio.sleep(0.02)
+
+
+def client_of(fleet: Small) -> TrackerClient:
+    trackers = fleet.nodes[0].trackers
+    return trackers.client(trackers.names[0])
+
+
+async def report_at(fleet: Small, manifest: Manifest) -> Report:
+    """The tracker's report, once it is whole."""
+    async with asyncio.timeout(WITHIN_S):
+        while (report := await client_of(fleet).report(manifest.id)).partial:
+            await asyncio.sleep(0.05)
+    return report
 
 
 async def test_a_fetch_is_told_of_while_it_runs_and_when_it_is_over(
@@ -173,6 +192,28 @@ async def test_an_origin_tells_what_its_uplink_does_and_falls_silent_after_it(
         assert {link.peer for link in links} == {node.identity.node for node in fleet.nodes}
 
 
+async def test_the_report_of_a_small_fleet_adds_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with small_fleet(tmp_path, monkeypatch) as fleet:
+        manifest = await fleet.publish(file_in(tmp_path))
+        for node in fleet.nodes:
+            await until_told(fleet, node)
+        report = await report_at(fleet, manifest)
+        recording = await client_of(fleet).recording(manifest.id)
+        assert report == report_of(recording)
+        assert (report.nodes, report.measured, report.link_from) == (2, 2, "rate")
+        assert report.line_seconds == pytest.approx(SIZE_BYTES / RATE)
+        assert report.lost_seconds is not None and report.lost_seconds > 0
+        total = sum(of.seconds for of in report.causes)
+        assert total == pytest.approx(report.lost_seconds, rel=0.03)
+        assert report.origin.sent_ratio >= 1.0 and report.uplinks.busy > 0.2
+        for machine in recording.followers:
+            assert machine.done_s is not None
+            lost_s = machine.done_s - machine.fetched_bytes / machine.link_bytes_per_s
+            assert sum(machine.lost_s) == pytest.approx(lost_s, rel=0.03)
+
+
 async def test_what_was_not_heard_is_told_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,4 +241,51 @@ async def test_a_tracker_hears_only_whom_it_knows(
     async with small_fleet(tmp_path, monkeypatch, nodes=0) as fleet:
         client = fleet.origin.trackers.client(fleet.origin.trackers.names[0])
         with pytest.raises(StrewError, match="has not announced"):
-            await client.telemetry(Telemetry(node="b" * 32, at_s=0.0))
+            await client.telemetry(Telemetry(node=PeerId("b" * 32), at_s=0.0))
+
+
+async def test_a_slow_disk_is_blamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Placement.write
+
+    def slowly(of: Placement, manifest: Manifest, offset_bytes: int, data: memoryview) -> None:
+        time.sleep(0.03)
+        write(of, manifest, offset_bytes, data)
+
+    monkeypatch.setattr(Placement, "write", slowly)
+    async with small_fleet(tmp_path, monkeypatch, nodes=1, rate=None) as fleet:
+        manifest = await fleet.publish(file_in(tmp_path))
+        await until_told(fleet, fleet.nodes[0])
+        report = await report_at(fleet, manifest)
+        assert report.causes[0].cause == Cause.DISK
+        assert report.causes[0].share > 0.5
+
+
+async def test_a_sender_that_is_slow_is_blamed(tmp_path: Path) -> None:
+    """One that is no origin, over a link that would carry five times as much."""
+    theirs, ours = DiskStore(tmp_path / "theirs"), DiskStore(tmp_path / "ours")
+    manifest = theirs.ingest(file_in(tmp_path))
+    theirs.unpin(manifest.id)
+    slow = msgspec.structs.replace(settings_in(tmp_path / "theirs"), rate_up_bytes_per_s=RATE)
+    fast = msgspec.structs.replace(settings_in(tmp_path / "ours"), rate_down_bytes_per_s=5 * RATE)
+    async with (
+        open_agent(slow, theirs, KEY, announces=False) as sender,
+        open_agent(fast, ours, KEY, announces=False) as node,
+    ):
+        transfer = node.fetches.fetch(
+            manifest.id, None, manifest=manifest.raw, sources=(sender.address,)
+        )
+        async with asyncio.timeout(WITHIN_S):
+            await transfer.finished
+        recorder = Recorder(
+            Facts(manifest.id, "", "file", SIZE_BYTES, manifest.chunk_count, time.time())
+        )
+        told = node.sampler.telemetry(0).telemetry
+        recorder.heard(Who(node.identity.node), told, told.swarms[0], time.time() + WITHIN_S)
+    theirs.close()
+    ours.close()
+    recording = recorder.taken().recording()
+    [machine] = recording.followers
+    lost = dict(zip(CAUSES, machine.lost_s, strict=True))
+    lost[Cause.START] = 0.0  # what this test made of it
+    assert max(lost, key=lambda cause: lost[cause]) == Cause.SLOW_SENDERS
+    assert lost[Cause.SLOW_SENDERS] > sum(lost.values()) / 2

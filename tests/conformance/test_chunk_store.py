@@ -127,6 +127,19 @@ class TestChunks:
         for index in range(manifest.chunk_count):
             assert sent(store, manifest.id, index) == origin.read(manifest.id, index)
 
+    def test_the_time_of_writing_is_counted(
+        self, store: ChunkStore, origin: MemoryStore, manifest: Manifest
+    ) -> None:
+        artifact = begun(store, manifest)
+        assert store.write_seconds(artifact) == 0.0
+        store.put(artifact, 0, origin.read(artifact, 0))
+        once = store.write_seconds(artifact)
+        assert 0.0 < once < 10.0
+        store.put(artifact, 0, origin.read(artifact, 0))
+        assert store.write_seconds(artifact) == once, "it was here: nothing was written"
+        with pytest.raises(NotFoundError):
+            store.write_seconds(UNKNOWN)
+
     def test_a_chunk_is_new_once(
         self, store: ChunkStore, origin: MemoryStore, manifest: Manifest
     ) -> None:

@@ -119,8 +119,9 @@ def test_after_a_lost_link_the_address_is_not_dialled_at_once() -> None:
 
 def test_a_banned_peer_is_not_due_and_asks_for_no_wake_up_before_its_ban_ends() -> None:
     known = book()
-    known.ban(PeerId("a"), 70.0, 10.0)
+    known.ban(PeerId("a"), 70.0, 10.0, "lied")
     assert known.banned(PeerId("a"), 69.9) and not known.banned(PeerId("a"), 70.0)
+    assert known.bans(20.0) == [{"id": "a", "reason": "lied", "left_s": 50.0}]
     assert due(known, 69.9) == []
     assert known.next_due_s(1) == 70.0, "not a deadline in the past, again and again"
     assert due(known, 70.0) == ["10.0.0.1"]

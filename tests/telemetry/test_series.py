@@ -1,5 +1,7 @@
 """Curves with a bounded number of points."""
 
+from itertools import pairwise
+
 from strew.telemetry.series import POINTS_MAX, Series
 
 
@@ -15,7 +17,7 @@ def test_points_are_a_second_apart_and_later_further() -> None:
     assert filled(100).rates(1, 1e9).at_s == [float(at) for at in range(100)]
     long = filled(10_000).rates(1, 1e9).at_s
     assert len(long) <= POINTS_MAX and long[0] == 0.0 and long[-1] > 9900
-    gaps = {b - a for a, b in zip(long, long[1:], strict=False)}
+    gaps = {b - a for a, b in pairwise(long)}
     assert len(gaps) == 1
 
 

@@ -70,6 +70,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", f"{_V1}/names/{_NAME}", "resolve", READ),
     Route("GET", f"{_V1}/swarms/{{id}}", "swarm", READ),
     Route("GET", f"{_V1}/swarms/{{id}}/board", "board", READ),
+    Route("GET", f"{_V1}/swarms/{{id}}/report", "report", READ),
     Route("GET", f"{_V1}/nodes", "nodes", READ),
     Route("GET", f"{_V1}/nodes/{{node}}", "machine", READ),
     Route("GET", f"{_V1}/events", "events", READ, held=True),

@@ -26,8 +26,9 @@ from strew.agent.agent import Agent
 from strew.agent.client import HELD
 from strew.agent.directory import Directory
 from strew.agent.files import Files
-from strew.agent.looking import Looking
+from strew.agent.looking import Looking, NodeSight
 from strew.agent.openapi import document
+from strew.agent.recollecting import own_telemetry
 from strew.agent.requests import FetchRequest
 from strew.agent.transfer import Transfer
 from strew.announce.address import is_dialable
@@ -41,6 +42,7 @@ from strew.tracker.admission import Admission
 from strew.tracker.client import PEM
 from strew.tracker.clientfaults import client_faults
 from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
+from strew.tracker.reporting import answer
 from strew.tracker.reports import PublishRequest, record_fits
 from strew.tracker.service import Tracker
 from strew.transfer.web import HEAD_BYTES_MAX, IDLE_S
@@ -71,7 +73,9 @@ class NodeApi:
         self._directory = Directory(agent)
         if tracker is not None:
             self._gate = tracker.gate
-            tracker.beside = self._directory if agent.gossiping is not None else None
+            if agent.gossiping is not None:
+                tracker.beside = self._directory
+                tracker.sight.beside = NodeSight(agent, self._directory).facts
         else:
             metrics = RequestMetrics(agent.metrics.registry)
             self._gate = Gate(agent.key, metrics, guard)
@@ -92,6 +96,7 @@ class NodeApi:
             "manifest": self._manifest,
             "envelope": self._envelope,
             "swarm": self._swarm,
+            "report": self._report,
             "nodes": self._nodes,
             "names": self._names,
             "resolve": self._resolve,
@@ -207,6 +212,9 @@ class NodeApi:
     async def _swarm(self, request: web.Request) -> web.Response:
         report = self._directory.swarm(parse_artifact_id(request.match_info["id"]))
         return _json(self._looking.with_chunks(report) if self._looking is not None else report)
+
+    async def _report(self, request: web.Request) -> web.Response:
+        return await answer(request, self._directory.recording)
 
     async def _nodes(self, _request: web.Request) -> web.Response:
         return _json(self._directory.nodes())
@@ -354,4 +362,5 @@ def _progress(agent: Agent, transfer: Transfer) -> dict[str, Any]:
         "fetched_bytes": transfer.fetched_bytes,
         "seconds": (transfer.ended_s or agent.now()) - transfer.started_s,
         **agent.traffic(ArtifactId(transfer.artifact)),
+        "telemetry": own_telemetry(agent, transfer.artifact),
     }

@@ -14,6 +14,7 @@ from strew.content.manifest import Manifest
 from strew.content.reference import Address
 from strew.gossip.protocol import EXCHANGE_BYTES_MAX
 from strew.publication import Publication
+from strew.telemetry.protocol import SwarmTelemetry
 from strew.tracker.client import LISTING_BYTES_MAX, MANIFEST_WITHIN_S, TrackerClient
 from strew.tracker.reports import NodeReport as TrackerNodeReport
 from strew.tracker.reports import SwarmReport
@@ -42,6 +43,8 @@ class TransferReport(msgspec.Struct, frozen=True, kw_only=True):
     chunk_count: int = 0
     neighbours: int = 0
     received_bytes: int = 0
+    telemetry: SwarmTelemetry | None = None
+    """What it is like in detail, with its timeline once it is over."""
 
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from strew.agent.client import NodeClient
+from strew.agent.recollecting import recollected
 from strew.announce.allowance import full_allowance
 from strew.announce.naming import misfit
 from strew.announce.protocol import Holding, Peer
@@ -27,6 +28,7 @@ from strew.gossip.protocol import Held, Member
 from strew.messages import PeerId, SwarmKey, swarm_key_of
 from strew.node import PublishedHere
 from strew.publication import Publication
+from strew.telemetry.recording import Recording
 from strew.tracker.problem import refusal_of_decision
 from strew.tracker.reports import (
     ArtifactReport,
@@ -187,6 +189,15 @@ class Directory:
         if not report.nodes and not names:
             raise NotFoundError(f"nothing is known of {artifact}")
         return report
+
+    async def recording(self, artifact: ArtifactId) -> Recording:
+        """How the fetches of an artifact went, as members tell. NotFoundError."""
+        names, facts = self._names_of(artifact), self._facts(artifact)
+        if not names or facts is None:
+            raise NotFoundError(f"nothing is known of {artifact}")
+        newest = max(names, key=lambda of: of.published_s)
+        holders = [member for member, _ in self._gossip.holders(swarm_key_of(artifact))]
+        return await recollected(self._agent, newest, facts, [self._gossip.me, *holders])
 
     # --- from gossip's words to a tracker's ------------------------------------------------------
 

@@ -17,6 +17,7 @@ import structlog
 from aiohttp import web
 
 from strew.agent.directory import Directory
+from strew.announce.records import NodeRecord
 from strew.content.digest import ArtifactId
 from strew.errors import NotFoundError, StrewError
 from strew.messages import PeerId
@@ -84,10 +85,9 @@ class NodeSight:
         except NotFoundError:
             return None
 
-    def host_of(self, peer: PeerId) -> str | None:
-        """As Sight.host_of."""
-        node = self.node(peer)
-        return node.host if node is not None else None
+    def record(self, peer: PeerId) -> NodeRecord | None:
+        """Nobody announces to a node."""
+        return None
 
     def newest(self, limit: int) -> Sequence[ArtifactId]:
         """As Sight.newest."""
@@ -124,7 +124,7 @@ class Looking:
         self._clock = SteadyClock()
         self._feed = Feed()
         self._sight = NodeSight(agent, directory)
-        self._observer = Observer(self._sight, self._feed, self._clock, takes_telemetry=False)
+        self._observer = Observer(self._sight, self._feed, self._clock)
         self._last_version = 0
         self._told: dict[ArtifactId, SwarmSummary] = {}
 

@@ -22,10 +22,12 @@ from strew.announce.protocol import Announce, Handout
 from strew.content.reference import NAME_MAX_CHARS, TAG_MAX_CHARS
 from strew.publication import Publication
 from strew.telemetry.protocol import Telemetry, TelemetryWanted
+from strew.telemetry.report import Report
 from strew.telemetry.view import BoardView, TransferSummary
 from strew.tracker.admission import TokenReport, TokenRequest
 from strew.tracker.client import PEM
 from strew.tracker.problem import CONTENT_TYPE, Problem
+from strew.tracker.reporting import RECORDING
 from strew.tracker.reports import ArtifactReport, MachineView, PublishRequest, SwarmReport
 from strew.tracker.reports import NodeReport as FleetNode
 
@@ -80,6 +82,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "resolve": Spoken("What a name names.", Publication),
     "swarm": Spoken("Who has how much of an artifact.", SwarmReport),
     "board": Spoken("All that is shown of a transfer; `board` events go on from it.", BoardView),
+    "report": Spoken("Where the time of a transfer went.", Report, query=RECORDING),
     "nodes": Spoken("Which nodes live.", list[FleetNode]),
     "machine": Spoken("One machine: its transfers, neighbours, bans and events.", MachineView),
     "events": Spoken("What happens, as server-sent events.", EVENTS, query="kinds"),

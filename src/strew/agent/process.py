@@ -127,7 +127,9 @@ async def open_tracker(
     state = await asyncio.to_thread(SqliteState, folder / TRACKER_FILE)
     dice = random.Random(secrets.randbits(64))
     try:
-        tracker = Tracker(state, key, SteadyClock(), dice, guard=guard, notary=trusting)
+        tracker = Tracker(
+            state, key, SteadyClock(), dice, guard=guard, notary=trusting, folder=folder
+        )
         await asyncio.to_thread(tracker.renew)
         yield tracker
     finally:

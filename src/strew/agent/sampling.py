@@ -67,7 +67,7 @@ class Sampler:
         self.under_way = False
         """Whether something comes or is lacked by a neighbour, as of the last look."""
         self.on_change: Callable[[], None] = lambda: None
-        """Called when something may begin, and when a transfer is over, to be told at once."""
+        """Called when something is under way, and when a transfer is over, to be told at once."""
         self._pace = Pace()
         self._timer: asyncio.TimerHandle | None = None
         self._stirred_s = 0.0
@@ -88,7 +88,6 @@ class Sampler:
         for course in self.courses.values():
             course.rest(now)
         self._timer = self._loop.call_later(LOOK_S, self._look)
-        self.on_change()
 
     def stop(self) -> None:
         """Look no more."""
@@ -98,9 +97,11 @@ class Sampler:
 
     def _look(self) -> None:
         now = self._agent.now()
-        self.under_way = self._look_at_all(now)
+        was, self.under_way = self.under_way, self._look_at_all(now)
         if self.under_way:
             self._stirred_s = now
+            if not was:
+                self.on_change()
         if now - self._stirred_s < CALM_S:
             self._timer = self._loop.call_later(LOOK_S, self._look)
             return
@@ -288,7 +289,7 @@ class Sampler:
         swarms, ended = [], []
         for course in sorted(self.courses.values(), key=_pressing)[:SWARMS_MAX]:
             is_news = course.ended_s is not None and not course.told
-            have = self._have(ArtifactId(course.artifact))
+            have = self.have(ArtifactId(course.artifact))
             if is_news:
                 ended.append(course)
             if have is not None:
@@ -306,7 +307,7 @@ class Sampler:
         )
         return Told(telemetry, self.diary.count, tuple(ended))
 
-    def _have(self, artifact: ArtifactId) -> Bitfield | None:
+    def have(self, artifact: ArtifactId) -> Bitfield | None:
         """What is here of it; None where that cannot be said: not yet, or no longer."""
         part = self._part(artifact)
         if part is not None:

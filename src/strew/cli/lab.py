@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from strew.agent.quantity import format_duration, format_rate_both, parse_duration, parse_size
 from strew.agent.settings import RATE_BOTH
+from strew.cli import lost_time
 from strew.cli.call import command_app
 from strew.cli.ending import interruptible
 from strew.cli.flags import Text, flag
@@ -82,10 +83,13 @@ async def lab(
     strips: Annotated[
         Text, flag("--strips", "File for what each link did over time in the last round, as SVG.")
     ] = None,
+    reports: Annotated[
+        bool, flag("--report", "Show where the time of each run of strew went.")
+    ] = False,
     out: Output = Output(),
 ) -> int:
     """Measure one contender, or several in turns."""
-    terms = _terms(nodes, size, rate, befalls)
+    terms = msgspec.structs.replace(_terms(nodes, size, rate, befalls), recorded=reports)
     if not 1 <= repeat <= REPEAT_MAX:
         raise UsageError(f"--repeat {repeat}: from 1 to {REPEAT_MAX}")
     require([*TOOLS, "iperf3"] if check else TOOLS)
@@ -270,6 +274,11 @@ def _tell(results: list[LabResult], out: Output) -> int:
     out.line()
     for line in report.against(results[0]):
         out.line(line)
+    for result in results:
+        if result.report is not None:
+            out.line()
+            for line in lost_time.lines(result.report):
+                out.line(line)
     facts = [msgspec.to_builtins(result) for result in results]
     if len(facts) == 1:
         out.result(**facts[0])

@@ -1,17 +1,23 @@
 """`strew show`: what an artifact consists of, and where its files can be had over HTTP."""
 
+import asyncio
 import stat
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote
 
+import msgspec
+
 from strew.agent.quantity import format_size
 from strew.agent.settings import Settings
+from strew.cli import lost_time
 from strew.cli.call import command_app
 from strew.cli.connection import Found, connected, looking, resolve, tracker_of
 from strew.cli.flags import (
     ClientFlags,
     ConfigFlags,
     ReferenceArgument,
+    Text,
     configuration,
     flag,
 )
@@ -26,7 +32,10 @@ from strew.cli.signers import (
     shown,
 )
 from strew.content.manifest import Entry, Manifest
-from strew.content.reference import Address, parse_reference
+from strew.content.reference import Address, Reference, parse_reference
+from strew.errors import DiskError
+from strew.telemetry.recording import encode_recording
+from strew.telemetry.report import report_of
 
 app = command_app("show", "Show what an artifact consists of: files, sizes, modes, chunks.")
 
@@ -44,6 +53,12 @@ async def show(
             "--url", "Print addresses of its files for curl and aria2, with a token to read them."
         ),
     ] = False,
+    report: Annotated[
+        bool, flag("--report", "Show where the time of its last transfer to the fleet went.")
+    ] = False,
+    recording: Annotated[
+        Text, flag("--recording", "File for what the report is made of; 'strew sim' reads it.")
+    ] = None,
     client: ClientFlags = ClientFlags(),
     file: ConfigFlags = ConfigFlags(),
     out: Output = Output(),
@@ -51,6 +66,9 @@ async def show(
     """Show what the reference names."""
     settings = configuration("client", file, client).settings
     wanted = parse_reference(reference)
+    if report or recording is not None:
+        await _show_report(settings, wanted, recording, out)
+        return
     address = tracker_of(settings, wanted)
     key = fleet_key(settings, address)
     async with connected(settings, wanted) as tracker:
@@ -73,6 +91,25 @@ async def show(
         manifest_signers=facts_of(signed.manifest),
         **({"urls": addresses} if url else {}),
     )
+
+
+async def _show_report(
+    settings: Settings, wanted: Reference, into: str | None, out: Output
+) -> None:
+    async with connected(settings, wanted) as tracker:
+        found = await resolve(tracker, wanted)
+        recording = await tracker.recording(found.artifact)
+    if into is not None:
+        try:
+            await asyncio.to_thread(Path(into).write_bytes, encode_recording(recording))
+        except OSError as error:
+            raise DiskError(
+                f"--recording {into!r}: {error.strerror}", hint="name a file that can be written"
+            ) from None
+    made = report_of(recording)
+    for line in lost_time.lines(made):
+        out.line(line)
+    out.result(**msgspec.to_builtins(made))
 
 
 class _Signed(NamedTuple):

@@ -2,7 +2,7 @@
 
 import difflib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,21 +20,29 @@ from strew.agent.quantity import (
     parse_rate,
     parse_size,
 )
+from strew.cli import lost_time
 from strew.cli.call import command_app
-from strew.cli.flags import Text, flag
+from strew.cli.flags import ClientFlags, Text, flag
 from strew.cli.output import Output, table
 from strew.cli.progress import TERMINAL_INTERVAL_S, Transfer
+from strew.cli.recorded import recorded
 from strew.errors import StrewError, UsageError
 from strew.sim import report
 from strew.sim.fleet import Terms
+from strew.sim.like import LIKE
+from strew.sim.like import like as like_recorded
 from strew.sim.network import Network
 from strew.sim.plot import duration
 from strew.sim.run import STRATEGIES, SWARM, Outcome, admitted, chunks_of, simulate, why_not
-from strew.sim.scenarios import SCENARIOS, line_s
+from strew.sim.scenarios import SCENARIOS, Scenario, line_s
 from strew.sim.world import World
+from strew.telemetry.report import report_of
 
 ALL = "all"
 DEFAULTS = Terms()
+
+_NUMBERS = frozenset((1, 2))
+"""Columns of what was recorded beside its simulation, to be aligned right."""
 
 Value = TypeVar("Value")
 
@@ -102,15 +110,29 @@ def sim(
         Text, flag("--limit", "Virtual time after which a run is given up. [default: ample]")
     ] = None,
     plot: Annotated[Text, flag("--plot", "File for the completion curves, as SVG.")] = None,
+    reports: Annotated[
+        bool, flag("--report", "Show where the time of each run of swarm went.")
+    ] = False,
+    like: Annotated[
+        Text,
+        flag(
+            "--like",
+            "Machines, links, zones, size and chunks as this transfer was recorded: a reference "
+            "that the tracker knows, or a file of 'strew show REF --recording FILE'.",
+        ),
+    ] = None,
+    client: ClientFlags = ClientFlags(),
     out: Output = Output(),
 ) -> int:
     """Simulate one run, or several in turn."""
+    if like is not None:
+        return _simulate_like(like, client, seed, out)
     terms = _terms(nodes, size, chunks, network, seed, limit)
     pairs = _pairs(strategy, scenario, terms, out)
     if plot is not None:
         _check_plot(Path(plot), pairs)
     _tell_options(terms, strategy, scenario, out)
-    outcomes, failed = _simulated(pairs, terms, out)
+    outcomes, failed = _simulated(pairs, terms, out, watched=reports)
     if plot is not None:
         _draw(Path(plot), report.picture(outcomes, _heading(terms)), out)
     _tell(outcomes, out, is_list=len(pairs) > 1)
@@ -224,7 +246,12 @@ def _check_plot(path: Path, pairs: list[tuple[str, str]]) -> None:
 
 
 def _simulated(
-    pairs: list[tuple[str, str]], terms: Terms, out: Output
+    pairs: list[tuple[str, str]],
+    terms: Terms,
+    out: Output,
+    *,
+    watched: bool = False,
+    scenarios: Mapping[str, Scenario] = SCENARIOS,
 ) -> tuple[list[Outcome], StrewError | None]:
     """All runs in turn, and the last failure; if nothing worked, it is raised."""
     outcomes: list[Outcome] = []
@@ -234,7 +261,9 @@ def _simulated(
         out.event("run", strategy=way, scenario=place)
         try:
             with _watched(name, terms, out) as began:
-                outcome = simulate(way, place, terms, began=began)
+                outcome = simulate(
+                    way, place, terms, began=began, watched=watched, scenarios=scenarios
+                )
         except StrewError as error:
             failed = type(error)(f"{name}: {error.message}", hint=error.hint)
             if len(pairs) > 1:
@@ -276,6 +305,26 @@ def _watched(name: str, terms: Terms, out: Output) -> Iterator[Callable[[World, 
         for thread in threads:
             thread.join()
         progress.close()
+
+
+def _simulate_like(text: str, client: ClientFlags, seed: int, out: Output) -> int:
+    """What was recorded, beside its simulation."""
+    recording = recorded(text, client)
+    terms, scenario = like_recorded(recording, seed)
+    out.event("options", command=f"strew sim --like {text} --seed {seed}", **asdict(terms))
+    out.line(f"seed {seed}")
+    out.line(f"{_title(terms)}: F/B = {duration(line_s(terms))}")
+    scenarios = {LIKE: scenario}
+    [outcome], _ = _simulated([(SWARM, LIKE)], terms, out, watched=True, scenarios=scenarios)
+    assert outcome.recording is not None
+    was, made = report_of(recording), report_of(outcome.recording)
+    for lines in (lost_time.lines(made), table(lost_time.compared(was, made), right=_NUMBERS)):
+        out.line()
+        for line in lines:
+            out.line(line)
+    facts = msgspec.to_builtins(outcome.result)
+    out.result(**facts, report=msgspec.to_builtins(made), recorded=msgspec.to_builtins(was))
+    return 0
 
 
 # --- what is told --------------------------------------------------------------------------------
@@ -351,6 +400,13 @@ def _tell(outcomes: list[Outcome], out: Output, *, is_list: bool) -> None:
         for line in table(lines, right=right):
             out.line(line)
     facts = [msgspec.to_builtins(result) for result in results]
+    for outcome, told in zip(outcomes, facts, strict=True):
+        if outcome.recording is not None:
+            made = report_of(outcome.recording)
+            told["report"] = msgspec.to_builtins(made)
+            out.line()
+            for line in lost_time.lines(made):
+                out.line(line)
     if is_list:
         out.result(runs=facts)
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from strew.lab.network import Bench
+from strew.telemetry.recording import Recording
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class Spread:
     chunks: int
     origin_sent_bytes: int | None = None
     duplicate_bytes: int | None = None
+    recording: Recording | None = None
+    """What was heard of it, if `terms.recorded` and the contender can tell."""
 
 
 class Contender(Protocol):

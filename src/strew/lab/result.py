@@ -11,6 +11,8 @@ from strew.demo.measure import Counts, Result, result_of
 from strew.lab.contender import Spread
 from strew.lab.terms import Terms, goodput
 from strew.sim import bounds
+from strew.telemetry.recording import Recording
+from strew.telemetry.report import Report, report_of
 
 
 class ClassResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +41,8 @@ class LabResult(Result, frozen=True, kw_only=True):
     origin_link_ratio: float
     seconds_each: tuple[float, ...]
     classes: tuple[ClassResult, ...]
+    report: Report | None = None
+    """Where the time went, of a contender that was recorded."""
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +88,15 @@ def lab_result(
         origin_link_ratio=spent.origin_link_bytes / terms.size_bytes,
         seconds_each=tuple(seconds),
         classes=tuple(_classes(terms, spread, seconds)),
+        report=_report(spread.recording, bound_s),
     )
+
+
+def _report(recording: Recording | None, bound_s: float | None) -> Report | None:
+    """What a recording comes to beside the bound of the lab's links."""
+    if recording is None:
+        return None
+    return report_of(msgspec.structs.replace(recording, kind="lab", bound_s=bound_s))
 
 
 def bound_seconds(terms: Terms, spread: Spread) -> float | None:

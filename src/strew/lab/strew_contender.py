@@ -8,6 +8,7 @@ is over that a single machine would need.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Coroutine
@@ -23,10 +24,11 @@ from strew.content.digest import ArtifactId
 from strew.content.reference import Address
 from strew.demo.child import Child, start_child
 from strew.demo.gathering import acquainted, gathered
-from strew.errors import PartialError
+from strew.errors import PartialError, StrewError
 from strew.fleet import SECRET_BYTES, FleetKey
 from strew.lab.contender import Spread
 from strew.lab.network import Bench, Host
+from strew.telemetry.recording import Recording
 
 REFERENCE = "lab:input"
 
@@ -35,6 +37,12 @@ FOLLOWED = "lab:*"
 
 TRACKER_DIES_RATIO = 0.3
 """When the tracker is killed, in F/B."""
+
+
+RECORDED_WITHIN_S = 20.0
+"""Until a tracker has heard of all machines how it was: it waits 10 s for those that do not say."""
+
+RECORDED_LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,18 @@ class _Fleet:
         finally:
             killing.cancel()
         await self._count(artifact, spread)
+        if self._bench.terms.recorded and self._is_served:
+            spread.recording = await self._recording(origin, artifact)
         return spread
+
+    async def _recording(self, origin: NodeClient, artifact: ArtifactId) -> Recording | None:
+        """What the tracker heard of the transfer, once it is whole; None if that never is."""
+        with contextlib.suppress(TimeoutError, StrewError):
+            async with asyncio.timeout(RECORDED_WITHIN_S):
+                while (found := await origin.recording(artifact)).partial:
+                    await asyncio.sleep(RECORDED_LOOK_S)
+                return found
+        return None
 
     async def _arrival(self, host: Host, artifact: ArtifactId, name: str, spread: Spread) -> None:
         """See one machine through, and start it if it is a late one."""

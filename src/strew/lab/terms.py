@@ -68,6 +68,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     late: Late | None = None
     kill: Kill | None = None
     neighbours: int | None = None
+    recorded: bool = False
+    """Whether contenders that can are to tell where the time went."""
 
     def check(self) -> None:
         """Whether these can be met on any machine."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -24,7 +24,9 @@ from strew.sim.fleet import Fleet, Machine, Terms
 from strew.sim.network import Network
 from strew.sim.result import ClassResult, SimResult, class_result, percentile
 from strew.sim.scenarios import SCENARIOS, Bounds, Scenario, is_wanted, kind_of, line_s
+from strew.sim.watching import Watch
 from strew.sim.world import World
+from strew.telemetry.recording import Recording
 
 SWARM = "swarm"
 STRATEGIES = (SWARM, *BASELINES)
@@ -53,6 +55,8 @@ class Outcome:
     result: SimResult
     formula: str
     times_s: Sequence[float]
+    recording: Recording | None = None
+    """Of a run of `swarm` that was watched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,7 @@ class _Spread:
     crossed_ratio: float | None = None
     control_ratio: float | None = None
     classes: tuple[ClassResult, ...] = ()
+    recording: Recording | None = None
 
 
 def chunks_of(size_bytes: int) -> int:
@@ -116,9 +121,11 @@ def _within(what: str, value: int, lowest: int, highest: int) -> None:
         raise UsageError(f"{value} {what}: from {lowest} to {highest} can be simulated")
 
 
-def why_not(strategy: str, scenario: str, terms: Terms) -> str:
+def why_not(
+    strategy: str, scenario: str, terms: Terms, scenarios: Mapping[str, Scenario] = SCENARIOS
+) -> str:
     """Why this way is not simulated in this scenario; empty if it is."""
-    chosen = SCENARIOS[scenario]
+    chosen = scenarios[scenario]
     if strategy == SWARM:
         if terms.trackerless and chosen.tracker:
             return f"scenario {scenario} is about a tracker, and there is none"
@@ -130,9 +137,11 @@ def why_not(strategy: str, scenario: str, terms: Terms) -> str:
     return ""
 
 
-def admitted(strategy: str, scenario: str, terms: Terms) -> Terms:
+def admitted(
+    strategy: str, scenario: str, terms: Terms, scenarios: Mapping[str, Scenario] = SCENARIOS
+) -> Terms:
     """The terms of this run, as its scenario has them; UsageError if it cannot be."""
-    chosen = SCENARIOS[scenario]
+    chosen = scenarios[scenario]
     check(terms)
     terms = chosen.terms(terms)
     if terms.nodes < chosen.nodes_min:
@@ -140,30 +149,39 @@ def admitted(strategy: str, scenario: str, terms: Terms) -> Terms:
             f"{terms.nodes} nodes: scenario {scenario} needs {chosen.nodes_min} or more",
             hint="give more --nodes",
         )
-    reason = why_not(strategy, scenario, terms)
+    reason = why_not(strategy, scenario, terms, scenarios)
     if reason:
         hint = f"{SWARM} is, and all are in scenario flash with one rack"
         raise UsageError(reason, hint="" if strategy == SWARM else hint)
     return terms
 
 
-def simulate(strategy: str, scenario: str, terms: Terms, *, began: Began | None = None) -> Outcome:
-    """Spread once, in virtual time. `began` is called when the world is there and time not yet.
+def simulate(
+    strategy: str,
+    scenario: str,
+    terms: Terms,
+    *,
+    began: Began | None = None,
+    watched: bool = False,
+    scenarios: Mapping[str, Scenario] = SCENARIOS,
+) -> Outcome:
+    """Spread once, in virtual time. `began` is called when the world is there and time not yet. Who
+    is `watched` takes the same course, and is recorded.
 
     UsageError for terms or a pair that cannot be, UnavailableError if machines that could finish
     do not, DeadlineExceededError if not within the limit, LawBroken if a node breaks a law.
     """
-    terms = admitted(strategy, scenario, terms)
-    chosen = SCENARIOS[scenario]
+    terms = admitted(strategy, scenario, terms, scenarios)
+    chosen = scenarios[scenario]
     with _without_collector():
         began_s = time.perf_counter()
         if strategy == SWARM:
-            spread = _swarm(chosen, terms, began)
+            spread = _swarm(chosen, terms, began, watched)
         else:
             spread = _baseline(strategy, chosen, terms, began)
         wall_s = time.perf_counter() - began_s
     result = _result(strategy, scenario, terms, spread, wall_s)
-    return Outcome(result, spread.formula, spread.times_s)
+    return Outcome(result, spread.formula, spread.times_s, spread.recording)
 
 
 def _result(
@@ -220,8 +238,9 @@ def _without_collector() -> Iterator[None]:
 # --- the product ---------------------------------------------------------------------------------
 
 
-def _swarm(chosen: Scenario, terms: Terms, began: Began | None) -> _Spread:
+def _swarm(chosen: Scenario, terms: Terms, began: Began | None, watched: bool) -> _Spread:
     fleet = chosen.fleet(terms)
+    watch = Watch(fleet) if watched else None
     if began is not None:
         began(fleet.world, fleet.network)
     _play(fleet.spread, lambda: f"{fleet.done} of {fleet.wanted} machines are done")
@@ -233,9 +252,11 @@ def _swarm(chosen: Scenario, terms: Terms, began: Began | None) -> _Spread:
     delivered_bytes = terms.size_bytes * len(times_s)
     peers = [fleet.origin, *fleet.peers]
     control_bytes = sum(peer.control_bytes for peer in peers) + fleet.datagrams.sent_bytes
+    bound_s = max(machine.starts_s + kinds[kind_of(machine)] for _, machine in pairs)
     return _Spread(
+        recording=watch.recording(bound_s) if watch is not None else None,
         times_s=times_s,
-        bound_s=max(machine.starts_s + kinds[kind_of(machine)] for _, machine in pairs),
+        bound_s=bound_s,
         formula=chosen.formula,
         origin_sent_bytes=fleet.sent_by_origin_bytes,
         duplicate_ratio=sum(peer.duplicate_bytes for peer in peers) / delivered_bytes,

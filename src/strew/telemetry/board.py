@@ -29,6 +29,7 @@ from strew.telemetry.stragglers import Probe, Signs, diagnose
 from strew.telemetry.view import (
     FLOWS_MAX,
     BoardView,
+    Cause,
     Flow,
     Previous,
     Progress,
@@ -46,7 +47,8 @@ SILENT_MIN_S: Final = 4.0
 """And not before so long. Lower: a machine that is busy for a moment is probed."""
 
 SILENT_UNTOLD_S: Final = 12.0
-"""The same of a machine that only announces, every 10 s while it fetches."""
+"""The same of a machine that only announces, or is asked to tell rarely: whoever fetches announces
+every 10 s."""
 
 LOST_AFTER_S: Final = 4.0
 """A chunk is on no machine when none has told of it for so long: what just arrived is told of in
@@ -56,6 +58,9 @@ FLOWS_EACH_MIN: Final = 8
 FLOWS_SPARE: Final = 4
 """Links of one machine that are looked at for the largest of all: four times its even share. Lower:
 a machine that serves many loses its smaller flows; higher: 40,000 links take 60 ms."""
+
+DEAD: Final[frozenset[Cause]] = frozenset(("ended", "cut-off", "stalled"))
+"""Nobody can fetch from a machine with one of these causes."""
 
 Bans = Mapping[PeerId, tuple[int, str]]
 """How many machines do not deal with a peer, and why."""
@@ -192,6 +197,8 @@ class Board:
                 self.changes.note(row.number, urgent=is_other)
             elif verdict.cause and signs.is_silent:
                 self.changes.note(row.number)
+            if row.is_live:  # what a dead machine has is no copy, also while its lease runs
+                self._count(row, 0 if verdict.cause in DEAD else row.bits)
 
     def silent(self, now: float, wait_s: float) -> Iterator[Row]:
         """Machines to be probed: silent for longer than they should be, and somebody may wait for
@@ -207,9 +214,7 @@ class Board:
         silent_s = min(row.silent_s(now), now - self.facts.published_unix_s)
         tells = row.telemetry is not None
         after_s = max(SILENT_MIN_S, SILENT_INTERVALS * wait_s) if tells else SILENT_UNTOLD_S
-        if row.is_origin and row.state == "seeding":
-            after_s = max(after_s, SILENT_UNTOLD_S)  # nothing is under way there: it need not tell
-        return silent_s > after_s
+        return silent_s > min(after_s, SILENT_UNTOLD_S)
 
     def sample(self, now: float, wait_s: float) -> None:
         """About once a second while it is not over: a point of the curves."""

@@ -171,16 +171,20 @@ class Course:
             return timeline_of(self._log, self._looked_s - self.began_s)
         return self._timeline
 
-    def telemetry(self, now: float, have: Bitfield, *, timeline: bool) -> SwarmTelemetry:
-        """What is told now; shares of time begin anew after it. With `timeline` that too."""
+    def telemetry(
+        self, now: float, have: Bitfield, *, timeline: bool, takes: bool = True
+    ) -> SwarmTelemetry:
+        """What is told now, with the timeline if that is asked for and the fetch is over; shares of
+        time begin anew after it if it `takes` them."""
         down: tuple[float, ...] = ()
         up: tuple[float, ...] = ()
         if self._shares_s > 0.0:
             down = tuple(min(1.0, round(s / self._shares_s, 4)) for s in self._down_s)
             up = tuple(min(1.0, round(s / self._shares_s, 4)) for s in self._up_s)
-            self._down_s = [0.0] * len(Downlink)
-            self._up_s = [0.0] * len(Uplink)
-            self._shares_s = 0.0
+            if takes:
+                self._down_s = [0.0] * len(Downlink)
+                self._up_s = [0.0] * len(Uplink)
+                self._shares_s = 0.0
         return SwarmTelemetry(
             artifact=self.artifact,
             have=have.to_wire(),

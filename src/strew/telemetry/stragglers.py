@@ -52,11 +52,13 @@ RECEIVING_SHARE: Final = 0.6
 SENDING_SHARE: Final = 0.5
 """Of the time: a link that is busy so much is what a machine waits for."""
 
-WAITING_SHARE: Final = 0.5
-"""Of the time: nothing comes although something is missing."""
-
+FEW: Final = 2
 FEW_RATIO: Final = 0.25
-"""Few neighbours: at most one, or so much of the middle of the others'."""
+USUAL_MIN: Final = 4
+"""Few neighbours: at most two, or so much of the middle of the others', if that is four or more."""
+
+FEW_IDLE_SHARE: Final = 0.3
+"""Of the time: who has few neighbours and waits for them so long lacks others."""
 
 BEHIND: Final = 0.02
 """A machine is behind when it lacks so much more of the artifact than the middle of its fleet."""
@@ -87,8 +89,6 @@ class Usual:
     sent_bytes_per_s: float = 0.0
     senders: int = 0
     neighbours: float = 0.0
-    waiting: float = 0.0
-    """Share of the time in which nothing came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,29 +223,34 @@ def _disk(signs: Signs, told: SwarmTelemetry, _usual: Usual) -> Verdict:
 
 
 def _peers(signs: Signs, told: SwarmTelemetry, usual: Usual) -> Verdict:
-    """Whether it has too few neighbours, or gets nothing from those it has."""
-    idle = _idle(signs.down)
-    few = max(1.0, FEW_RATIO * usual.neighbours)
-    is_behind = signs.part < usual.part - BEHIND or usual.part >= 1.0
-    if idle < WAITING_SHARE or not is_behind or usual.machines < PEERS_MIN:
+    """Whether it has too few neighbours, and gets less from them than others from theirs."""
+    if usual.machines < PEERS_MIN or usual.neighbours < USUAL_MIN or not _is_behind(signs, usual):
         return FINE
-    if told.neighbours <= few and usual.neighbours > told.neighbours:
-        count = "no neighbour" if not told.neighbours else f"{told.neighbours} neighbours"
-        return Verdict(
-            "few-neighbours",
-            f"it has {count} where others have {usual.neighbours:.0f}",
-            "it dials those it hears of; see that its port is open both ways (strew doctor)",
-        )
-    return FINE
+    if told.neighbours > max(FEW, FEW_RATIO * usual.neighbours):
+        return FINE
+    rate = _now(told, told.fastest_received_bytes_per_s)
+    if _idle(signs.down) < FEW_IDLE_SHARE and rate >= SLOW_RATIO * usual.received_bytes_per_s:
+        return FINE
+    count = {0: "no neighbour", 1: "one neighbour"}.get(
+        told.neighbours, f"{told.neighbours} neighbours"
+    )
+    return Verdict(
+        "few-neighbours",
+        f"it has {count} where others have {usual.neighbours:.0f}",
+        "it dials those it hears of; see that its port is open both ways (strew doctor)",
+    )
 
 
 def _downlink(signs: Signs, told: SwarmTelemetry, usual: Usual) -> Verdict:
     if usual.machines < PEERS_MIN:
         return FINE
     best, middle = told.fastest_received_bytes_per_s, usual.received_bytes_per_s
-    is_behind = signs.part < usual.part - BEHIND or usual.part >= 1.0
     receiving = _share(signs.down, Downlink.RECEIVING)
-    if is_behind and receiving >= RECEIVING_SHARE and _now(told, best) < SLOW_RATIO * middle:
+    if (
+        _is_behind(signs, usual)
+        and receiving >= RECEIVING_SHARE
+        and _now(told, best) < SLOW_RATIO * middle
+    ):
         rate = _now(told, best)
         return Verdict(
             "slow-down",
@@ -275,6 +280,10 @@ def _now(told: SwarmTelemetry, best: float) -> float:
         told.elapsed_s, 1.0
     )
     return min(best, max(told.received_bytes_per_s, mean))
+
+
+def _is_behind(signs: Signs, usual: Usual) -> bool:
+    return signs.part < usual.part - BEHIND or usual.part >= 1.0
 
 
 def _idle(down: tuple[float, ...]) -> float:

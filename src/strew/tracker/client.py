@@ -35,9 +35,12 @@ from strew.fleet import FleetKey
 from strew.messages import PeerId
 from strew.publication import Publication, Signature
 from strew.telemetry.protocol import Telemetry, TelemetryWanted, encode_telemetry
+from strew.telemetry.recording import Recording, decode_recording
+from strew.telemetry.report import Report
 from strew.telemetry.view import BoardView, TransferSummary
 from strew.tracker.feed import HEARTBEAT_S
 from strew.tracker.problem import error_of_answer
+from strew.tracker.reporting import RECORDING
 from strew.tracker.reports import (
     ArtifactReport,
     MachineView,
@@ -176,6 +179,16 @@ class TrackerClient:
     async def machine(self, node: PeerId) -> MachineView:
         """One machine: its transfers, neighbours, bans and events. NotFoundError."""
         return await self._listed(f"/api/v1/nodes/{node}", MachineView)
+
+    async def report(self, artifact: ArtifactId) -> Report:
+        """Where the time of the last transfer of an artifact went. NotFoundError."""
+        return await self._listed(f"/api/v1/swarms/{artifact}/report", Report)
+
+    async def recording(self, artifact: ArtifactId) -> Recording:
+        """What that report is made of. NotFoundError."""
+        path = f"/api/v1/swarms/{artifact}/report?{RECORDING}=1"
+        body = await self._asked("GET", path, self._node, limit_bytes=LISTING_BYTES_MAX)
+        return decode_recording(body)
 
     async def nodes(self) -> list[NodeReport]:
         """All nodes whose lease runs."""

@@ -133,6 +133,8 @@ class Feed:
         """Ids below are of another process."""
         self._last_id = 0
         self._subscribers: set[Subscriber] = set()
+        self._by_kind: dict[str, set[Subscriber]] = {kind: set() for kind in KINDS}
+        """All nodes of a fleet listen to names; few look at boards, which are told of often."""
         self._closed = False
 
     def __len__(self) -> int:
@@ -145,7 +147,7 @@ class Feed:
 
     def wanted(self, kind: str, artifact: str = "") -> bool:
         """Whether anyone listens to events of `kind`, about this artifact or any."""
-        return any(subscriber.wants(kind, artifact) for subscriber in self._subscribers)
+        return any(subscriber.wants(kind, artifact) for subscriber in self._by_kind[kind])
 
     def publish(self, kind: str, data: bytes, now: float, artifact: str = "") -> int:
         """Send an event to everyone who asked for its kind; returns its id. `data` is one line.
@@ -156,7 +158,7 @@ class Feed:
         frame = b"id: %d\nevent: %s\ndata: %s\n\n" % (self._last_id, kind.encode(), data)
         event = Event(self._last_id, kind, frame, artifact)
         (self._ring_of(artifact) if kind == BOARD else self._ring).add(event)
-        for subscriber in list(self._subscribers):
+        for subscriber in list(self._by_kind[kind]):
             subscriber.put(event)
         return self._last_id
 
@@ -197,10 +199,14 @@ class Feed:
         )
         subscriber = Subscriber(kinds, artifact, backlog, opening)
         self._subscribers.add(subscriber)
+        for kind in kinds:
+            self._by_kind[kind].add(subscriber)
         try:
             yield subscriber
         finally:
             self._subscribers.discard(subscriber)
+            for kind in kinds:
+                self._by_kind[kind].discard(subscriber)
 
     def close(self) -> None:
         """End all streams and take no more."""

@@ -31,12 +31,14 @@ from strew.telemetry.protocol import (
     decode_telemetry,
 )
 from strew.telemetry.rows import Row
-from strew.telemetry.view import FLOWS_TOLD_MAX, TRANSFERS_MAX, Previous
+from strew.telemetry.view import FLOWS_TOLD_MAX
 from strew.tracker.feed import BOARD, Feed
 from strew.tracker.gate import Handler, body_of
+from strew.tracker.history import History
 from strew.tracker.informants import Informants
 from strew.tracker.machine import machine_view
 from strew.tracker.probing import probe
+from strew.tracker.recordings import Recordings
 from strew.tracker.reports import SwarmReport
 from strew.tracker.sight import Sight, told_of
 
@@ -70,6 +72,9 @@ LINGER_S: Final = 12.0
 NEXT_MIN_S: Final = 0.5
 """A node is never asked to tell more often."""
 
+NEXT_MAX_S: Final = 300.0
+"""A node is asked to tell within so long: the largest fleet is, at this cost, just heard."""
+
 TELEMETRY_COST_S: Final = 0.0004
 """What one message costs this process, HTTP and all (`python -m bench.board`)."""
 
@@ -94,9 +99,6 @@ PROBE_AGAIN_S: Final = 5.0
 """Probes of silent machines. A rack that lost its power is probed within half a minute; nobody is
 asked more often than every 5 s."""
 
-SECONDS_OFF_MAX: Final = 30.0
-"""A node is asked to tell within so long, whatever the size of the fleet."""
-
 HAVE_NODES_MAX: Final = 5000
 """Nodes of a swarm's report that come with their chunks: 1.3 kB each with 8000 of them, so that the
 listing stays under half of what its readers take."""
@@ -106,21 +108,22 @@ _encoder = msgspec.json.Encoder()
 
 
 class Observer:
-    """See the module. `clock` gives unix seconds and must not jump. With `takes_telemetry` nodes
-    tell it; else it asks its `sight` once a second, while somebody looks."""
+    """See the module. `clock` gives unix seconds and must not jump. With `recordings` it is a
+    tracker's: nodes tell it, and what they tell is recorded. Else it asks its `sight` once a
+    second, while somebody looks."""
 
     def __init__(
         self,
         sight: Sight,
         feed: Feed,
         clock: Callable[[], float],
-        *,
-        takes_telemetry: bool,
+        recordings: Recordings | None = None,
     ) -> None:
         self._sight = sight
         self._feed = feed
         self._clock = clock
-        self._takes_telemetry = takes_telemetry
+        self._recordings = recordings
+        self._history = History(recordings)
         self._boards: dict[ArtifactId, Board] = {}
         self._looked_s: dict[ArtifactId, float] = {}
         self._judge_due_s: dict[ArtifactId, float] = {}
@@ -141,7 +144,7 @@ class Observer:
             "transfers": self._transfers,
             "machine": self._machine,
         }
-        if self._takes_telemetry:
+        if self._recordings is not None:
             handlers["telemetry"] = self._telemetry
         return handlers
 
@@ -252,7 +255,7 @@ class Observer:
         bans = self._informants.bans(now)
         waiting = 0
         for artifact, board in list(self._boards.items()):
-            if not self._takes_telemetry and self._is_looked_at(artifact, now):
+            if self._recordings is None and self._is_looked_at(artifact, now):
                 self._ask(board, now)
             if board.is_over and now - board.heard_s > LINGER_S:
                 continue
@@ -266,7 +269,7 @@ class Observer:
                 self._probe(board, row, now)
         telling = self._informants.telling(now, 2 * self.wait_s + TICK_S)
         fleet_s = max(telling, waiting) * TELEMETRY_COST_S / TELEMETRY_SHARE
-        self.wait_s = min(SECONDS_OFF_MAX, max(NEXT_MIN_S, fleet_s))
+        self.wait_s = min(NEXT_MAX_S, max(NEXT_MIN_S, fleet_s))
 
     def _is_looked_at(self, artifact: ArtifactId, now: float) -> bool:
         looked_s = self._looked_s.get(artifact, 0.0)
@@ -336,17 +339,19 @@ class Observer:
     async def _telemetry(self, request: web.Request) -> web.Response:
         told = decode_telemetry(await body_of(request, TELEMETRY_BYTES_MAX))
         require_certified(request.transport, told.node)
-        host = self._sight.host_of(told.node)
-        if host is None:
+        record = self._sight.record(told.node)
+        if record is None:
             raise UnavailableError(
                 f"node {told.node} has not announced here", hint="announce first"
             )
-        source = str(request.remote)
+        source, host = str(request.remote), record.peer.host
         if source != host and address_of(source, host) != host:
             raise DeniedError(f"node {told.node} is known at another address")
         now = self._clock()
         if not self._budgets.take(told.node, now):
             self.tell(told, now)
+            if self._recordings is not None:
+                self._recordings.heard(record, told, now)
         self._answered += 1
         turn = self._answered * GOLDEN % 1.0
         return _json(TelemetryWanted(round(self.wait_s * (1.0 + SPREAD * (turn - 0.5)), 2)))
@@ -356,8 +361,9 @@ class Observer:
         board = self.board(artifact)
         if board is None:
             raise NotFoundError(f"nothing is known of {artifact}", hint="see `strew ls`")
+        previous = await self._history.previous(board, self._boards.values())
         now = self._clock()
-        if not self._takes_telemetry and not self._is_looked_at(artifact, now):
+        if self._recordings is None and not self._is_looked_at(artifact, now):
             self._ask(board, now)
             board.judge(now, self.wait_s, self._informants.bans(now))
         self._looked_s[artifact] = now
@@ -367,28 +373,14 @@ class Observer:
             board.changes.settle(now)
             event_id = self._feed.renew(artifact, now)
         links = self._informants.links(now)
-        return _json(board.view(now, event_id, links, self._previous(board)))
-
-    def _previous(self, board: Board) -> Previous | None:
-        """The last transfer before this one of the same name."""
-        mine = {reference.rpartition(":")[0] for reference in board.facts.references}
-        best: Board | None = None
-        for other in self._boards.values():
-            names = {reference.rpartition(":")[0] for reference in other.facts.references}
-            is_before = other.facts.published_unix_s < board.facts.published_unix_s
-            if other is not board and is_before and other.times_s and mine & names:
-                newer = best is None or best.facts.published_unix_s < other.facts.published_unix_s
-                best = other if newer else best
-        return best.as_previous() if best is not None else None
+        return _json(board.view(now, event_id, links, previous))
 
     async def _transfers(self, _request: web.Request) -> web.Response:
         now = self._clock()
         for artifact in reversed(self._sight.newest(BOARDS_MAX)):
             if artifact not in self._boards and len(self._boards) < BOARDS_MAX:
                 self.board(artifact)
-        found = [board.summary(now) for board in self._boards.values()]
-        found.sort(key=lambda summary: -summary.published_unix_s)
-        return _json(found[:TRANSFERS_MAX])
+        return _json(self._history.transfers(self._boards.values(), now))
 
     async def _machine(self, request: web.Request) -> web.Response:
         peer = PeerId(request.match_info["node"])

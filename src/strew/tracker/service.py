@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -44,11 +45,15 @@ from strew.errors import (
 from strew.fleet import FleetKey
 from strew.messages import PeerId
 from strew.publication import Publication
+from strew.telemetry.recording import Recording
 from strew.tracker.feed import Feed
 from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
 from strew.tracker.notary import NoNotary, Notary
 from strew.tracker.observer import Observer
 from strew.tracker.problem import refusal_of_decision
+from strew.tracker.recording_files import RecordingFiles
+from strew.tracker.recordings import Recordings
+from strew.tracker.reporting import answer
 from strew.tracker.reports import (
     ArtifactReport,
     NodeReport,
@@ -97,11 +102,13 @@ class Beside(Protocol):
     def artifact(self, artifact: ArtifactId) -> ArtifactReport: ...
     def swarm(self, artifact: ArtifactId) -> SwarmReport: ...
     async def manifest(self, artifact: ArtifactId) -> bytes: ...
+    async def recording(self, artifact: ArtifactId) -> Recording: ...
 
 
 class Tracker:
     """The service. `clock` gives unix seconds and must not jump (strew.tracker.clock); `dice`
-    choose peers; `notary` signs names, and judges those signed elsewhere. `state` stays the
+    choose peers; `notary` signs names, and judges those signed elsewhere; recordings of transfers
+    are kept in `folder`, or in memory without one. `state` stays the
     caller's to close, after `running` has ended."""
 
     def __init__(
@@ -114,15 +121,16 @@ class Tracker:
         guard: Guard | None = None,
         metrics: CollectorRegistry | None = None,
         notary: Notary | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._state = state
+        self.recordings = Recordings(state, RecordingFiles(folder))
         self._clock = clock
         self._notary = notary or NoNotary()
         self._registry = Registry(dice, self._notary.signatory)
         self._feed = Feed()
-        self.observer = Observer(
-            TrackerSight(state, clock), self._feed, clock, takes_telemetry=True
-        )
+        self.sight = TrackerSight(state, clock)
+        self.observer = Observer(self.sight, self._feed, clock, self.recordings)
         self._moved: dict[ArtifactId, None] = {}
         """Swarms to tell of, in the order in which they moved."""
         self._ready = False
@@ -154,6 +162,7 @@ class Tracker:
             "resolve": self._resolve,
             "publish": self._publish,
             "swarm": self._swarm,
+            "report": self._report,
             "nodes": self._nodes,
             "events": self._events,
             **self.observer.handlers(),
@@ -212,6 +221,7 @@ class Tracker:
         while True:
             await asyncio.sleep(LEASES_EVERY_S)
             self._decide(LeasesDue())
+            await self.recordings.tend(self._clock())
             now = self._clock()
             if now >= prune_at_s:
                 prune_at_s = now + PRUNE_EVERY_S
@@ -377,6 +387,14 @@ class Tracker:
                 return _json(self.beside.swarm(artifact))
             raise NotFoundError(f"nothing is known of {artifact}")
         return _json(self.observer.with_chunks(report))
+
+    async def _report(self, request: web.Request) -> web.Response:
+        return await answer(request, self._recording_of)
+
+    async def _recording_of(self, artifact: ArtifactId) -> Recording:
+        if self.beside is not None and self._state.facts(artifact) is None:
+            return await self.beside.recording(artifact)
+        return await self.recordings.recording(artifact)
 
     async def _nodes(self, _request: web.Request) -> web.Response:
         now = self._clock()

@@ -29,8 +29,8 @@ class Sight(Protocol):
     def node(self, peer: PeerId) -> NodeReport | None:
         """A node that lives."""
 
-    def host_of(self, peer: PeerId) -> str | None:
-        """Where a node that lives is known to be."""
+    def record(self, peer: PeerId) -> NodeRecord | None:
+        """What a node that lives announced."""
 
     def newest(self, limit: int) -> Sequence[ArtifactId]:
         """The artifacts that were named last, newest first."""
@@ -45,13 +45,15 @@ class TrackerSight:
     def __init__(self, state: StateStore, clock: Callable[[], float]) -> None:
         self._state = state
         self._clock = clock
+        self.beside: Callable[[ArtifactId], Facts | None] | None = None
+        """Asked for what has its name from elsewhere: nodes tell of that here, too."""
 
     def facts(self, artifact: ArtifactId) -> Facts | None:
         """As Sight.facts."""
         known = self._state.facts(artifact)
-        if known is None:
-            return None
-        return facts_of(known, self._state.names_of(artifact))
+        if known is not None:
+            return facts_of(known, self._state.names_of(artifact))
+        return self.beside(artifact) if self.beside is not None else None
 
     def machines(self, facts: Facts) -> Iterable[MachineTold]:
         """As Sight.machines."""
@@ -65,10 +67,9 @@ class TrackerSight:
         record = self._state.node(peer)
         return node_report(record, self._clock()) if record is not None else None
 
-    def host_of(self, peer: PeerId) -> str | None:
-        """As Sight.host_of."""
-        record = self._state.node(peer)
-        return record.peer.host if record is not None else None
+    def record(self, peer: PeerId) -> NodeRecord | None:
+        """As Sight.record."""
+        return self._state.node(peer)
 
     def newest(self, limit: int) -> Sequence[ArtifactId]:
         """As Sight.newest."""
