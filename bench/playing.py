@@ -27,8 +27,10 @@ from strew.telemetry.protocol import (
     Source,
     SwarmTelemetry,
     Telemetry,
+    Timeline,
     Uplink,
 )
+from strew.telemetry.timeline import DOWN, RECEIVED, SENT, UP, fetch_log, timeline_of
 
 FOLLOWS = ("crowd:*",)
 PORT = 7301
@@ -63,6 +65,7 @@ class Player:
         self.left: deque[tuple[float, int, int]] = deque()
         """(moment, other machine, bytes) of what came and went within LINKS_OVER_S."""
         self.fastest = [0.0, 0.0]
+        self.log = fetch_log()
         self.told_s = 0.0
         self.told_bytes = (0, 0)
         self.done = number == 0
@@ -187,6 +190,8 @@ class Playing:
         rates = [min(link, self._rate(window)) for window in (player.arrived, player.left)]
         player.fastest = [max(pair) for pair in zip(player.fastest, rates, strict=True)]
         bad = player.kind == "bad" and self.now_s >= self.breaks_s
+        down, up = self._down(player), self._up(player)
+        self._note(player, down, up)
         swarm = SwarmTelemetry(
             artifact=self.artifact,
             have=player.have.to_wire(),
@@ -203,13 +208,14 @@ class Playing:
             sent_bytes_per_s=rates[1],
             fastest_received_bytes_per_s=player.fastest[0],
             fastest_sent_bytes_per_s=player.fastest[1],
-            down=self._down(player),
-            up=self._up(player),
+            down=down,
+            up=up,
             neighbours=self._neighbours(player),
             nowhere=0 if player.have.complete or self.now_s >= self.first_copies_s else 1,
             hash_s=player.received_bytes / 1.5e9,
             write_s=player.received_bytes / 2e9,
             elapsed_s=self.now_s / self.pace,
+            timeline=self._timeline(player),
         )
         player.told_s = self.now_s
         player.told_bytes = (player.received_bytes, player.sent_bytes)
@@ -277,8 +283,8 @@ class Playing:
 
     def _down(self, player: Player) -> tuple[float, ...]:
         """Made up: what is not spent on receiving waits for first copies while there are some
-        to come, then for offers."""
-        if self._is_done(player):
+        to come, then for offers. The interval in which it was done still counts."""
+        if player.done:
             return ()
         shares = [0.0] * len(Downlink)
         if not player.have:
@@ -295,6 +301,27 @@ class Playing:
         shares = [0.0] * len(Uplink)
         shares[Uplink.SENDING], shares[Uplink.UNWANTED] = sending, 1.0 - sending
         return tuple(shares)
+
+    def _note(self, player: Player, down: tuple[float, ...], up: tuple[float, ...]) -> None:
+        """Keep what came, what went and what was waited for since it last told, in its own
+        seconds."""
+        begin_s, end_s = player.told_s / self.pace, self.now_s / self.pace
+        amounts = [
+            (RECEIVED, float(player.received_bytes - player.told_bytes[0])),
+            (SENT, float(player.sent_bytes - player.told_bytes[1])),
+        ]
+        for first, shares in ((DOWN, down), (UP, up)):
+            amounts += [
+                (first + state, share * (end_s - begin_s)) for state, share in enumerate(shares)
+            ]
+        player.log.add(begin_s, end_s, [(column, amount) for column, amount in amounts if amount])
+
+    def _timeline(self, player: Player) -> Timeline | None:
+        """Told once, with the end."""
+        if player.done or not self._is_done(player):
+            return None
+        done_s = self.spread.recorded.done_s[player.number]
+        return timeline_of(player.log, done_s / self.pace)
 
     def _events(self, player: Player) -> tuple[NodeEvent, ...]:
         if player.done or not self._is_done(player):

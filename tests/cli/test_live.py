@@ -132,3 +132,18 @@ def test_what_machines_say_of_themselves_cannot_draw() -> None:
     for one in [*block(watched, "app:2.1", 79, 60), line(watched, "app:2.1")]:
         text = rendered(one, None, colour=False)
         assert "\x1b" not in text and "\n" not in text and "\u202e" not in text
+
+
+def test_figures_that_cannot_be_are_drawn_all_the_same() -> None:
+    odd = row(
+        1,
+        cause="stalled",
+        silent_s=-1.0,
+        have_chunks=-5,
+        received_bytes_per_s=-1e300,
+        zone_index=-7,
+    )
+    of = progress(eta_s=-1.0, rate_bytes_per_s=1e300, done_bytes=-1, bound_seconds=-1.0)
+    watched = watched_of([odd], progress=of, size_bytes=-1, chunk_count=0, now_s=-1.0)
+    assert texts(block(watched, "app:2.1", 79, 30))[-2].startswith("10.0.0.1:7301")
+    assert "ETA 0.00 s" in texts([line(watched, "app:2.1")])[0]

@@ -19,7 +19,6 @@ from textual.widget import Widget
 from textual.widgets import Footer, Static
 
 from strew.agent.client import NodeClient
-from strew.agent.quantity import format_duration, format_rate, format_size
 from strew.cli import live
 from strew.cli.chunkmap import COLOURS, Colour, pixels
 from strew.cli.listing import STYLES, Listing
@@ -126,12 +125,12 @@ class Transfers(Screen[None]):
 
     def _line(self, number: int, columns: int) -> Line:
         of = self._found[number]
-        last = "-" if of.seconds_last is None else format_duration(of.seconds_last)
+        last = "-" if of.seconds_last is None else live.duration(of.seconds_last)
         bound = "-" if of.ratio_to_bound is None else f"{of.ratio_to_bound:.2f}"
         sent = "-" if of.origin_sent_ratio is None else f"{of.origin_sent_ratio:.2f}"
         return (
             (padded(plain(of.reference) or of.artifact, NAME_COLUMNS), "bold"),
-            (f"{format_size(of.size_bytes):>11}  ", ""),
+            (f"{live.size(of.size_bytes):>11}  ", ""),
             (f"{of.state:8}", _STATES[of.state]),
             (f"{f'{of.done} of {of.total}':>14}{last:>10}{bound:>9}{sent:>8}", ""),
         )
@@ -249,13 +248,13 @@ class Transfer(Screen[None]):
         where = live.where_of(watched, row)
         if row.is_origin:
             return ((padded(where, 36), ""), ("   origin", "accent"))
-        done = "-" if row.done_s is None else format_duration(row.done_s)
+        done = "-" if row.done_s is None else live.duration(row.done_s)
         word = "" if row.cause in live.NO_LAG and row.state == "fetching" else live.word_of(row)
         return (
             (padded(where, 36), ""),
             (f"{100 * ratio:7.1f} %", "good" if row.state == "seeding" else ""),
-            (f"{format_rate(row.received_bytes_per_s):>13}", ""),
-            (f"{format_rate(row.sent_bytes_per_s):>13}", ""),
+            (f"{live.rate(row.received_bytes_per_s):>13}", ""),
+            (f"{live.rate(row.sent_bytes_per_s):>13}", ""),
             (f"{done:>10}  ", "dim"),
             (word, "dim" if row.state == "seeding" else "warn"),
         )
@@ -270,7 +269,7 @@ class Transfer(Screen[None]):
         if row is not None and not row.is_origin:
             lines.append((
                 (f"{row.id[:12]}  {row.state}, {row.neighbours} neighbours, received ", ""),
-                (f"{format_size(row.received_bytes)}, sent {format_size(row.sent_bytes)}", ""),
+                (f"{live.size(row.received_bytes)}, sent {live.size(row.sent_bytes)}", ""),
             ))  # fmt: skip
             if row.cause not in live.NO_LAG or row.state in ("paused", "failed"):
                 lines.append(((live.reason_of(row), "warn"),))

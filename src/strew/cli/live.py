@@ -11,7 +11,7 @@ Then the zones, and those who lag, each with its cause and what is done about it
 is one line.
 """
 
-from strew.agent.quantity import format_duration, format_rate, format_size
+from strew.agent import quantity
 from strew.cli.painting import Line, Span, Style, bar, columns_of, padded, plain, sparkline
 from strew.telemetry.view import MachineRow, Progress
 from strew.telemetry.watched import Watched
@@ -37,6 +37,21 @@ _GRAVE: dict[str, int] = {"failed": 0, "ended": 1, "cut-off": 1, "stalled": 1, "
 
 NO_LAG = frozenset(("", "starting"))
 """Causes of machines that are not behind."""
+
+
+def duration(seconds: float) -> str:
+    """A time as told by another process, which may tell anything."""
+    return quantity.format_duration(max(0.0, seconds))
+
+
+def rate(bytes_per_s: float) -> str:
+    """A rate as told by another process."""
+    return quantity.format_rate(max(0.0, bytes_per_s))
+
+
+def size(count_bytes: int) -> str:
+    """A size as told by another process."""
+    return quantity.format_size(max(0, count_bytes))
 
 
 def stragglers(watched: Watched) -> list[MachineRow]:
@@ -88,10 +103,10 @@ def _head(watched: Watched, shown: str, columns: int) -> list[Line]:
     progress = watched.progress
     machines = f"{progress.total} machine{'' if progress.total == 1 else 's'}"
     what = (
-        f"  {format_size(watched.size_bytes)} in {watched.chunk_count} "
+        f"  {size(watched.size_bytes)} in {watched.chunk_count} "
         f"chunk{'' if watched.chunk_count == 1 else 's'}, to {machines}"
     )
-    clock = f"  {format_duration(max(0.0, watched.now_s))}" if watched.now_s >= 0.0 else ""
+    clock = f"  {duration(watched.now_s)}" if watched.now_s >= 0.0 else ""
     name_columns = max(8, columns - len(what) - len(clock))
     name = padded(shown, min(name_columns, columns_of(shown)))
     gap = " " * max(0, columns - columns_of(name) - len(what) - len(clock))
@@ -102,7 +117,7 @@ def _head(watched: Watched, shown: str, columns: int) -> list[Line]:
     if progress.over:
         after += "  done" if not progress.failed else "  ended"
     elif progress.eta_s is not None:
-        after += f"  ETA {format_duration(max(0.0, progress.eta_s))}"
+        after += f"  ETA {duration(progress.eta_s)}"
     width = max(10, columns - BAR_RESERVE)
     return [head, (*bar(ratio, width, style), (after, ""))]
 
@@ -144,13 +159,13 @@ def _counts(progress: Progress) -> Line:
 
 def _rates(watched: Watched) -> Line:
     progress = watched.progress
-    spans: list[Span] = [(f"fleet {format_rate(progress.rate_bytes_per_s)}", "bold")]
+    spans: list[Span] = [(f"fleet {rate(progress.rate_bytes_per_s)}", "bold")]
     spark = sparkline(watched.rates.fleet, SPARK_COLUMNS)
     if spark:
         spans.append((f" {spark}", "accent"))
     spans.append(
         (
-            f"   origin {format_rate(progress.origin_rate_bytes_per_s)}, "
+            f"   origin {rate(progress.origin_rate_bytes_per_s)}, "
             f"{progress.origin_sent_ratio:.2f} × file   peers {100 * progress.peer_share:.1f} %",
             "",
         )
@@ -167,14 +182,14 @@ def _bound(watched: Watched) -> Line:
     link = ""
     if progress.link_bytes_per_s is not None:
         of = {"rate": "configured", "measured": "measured"}.get(progress.link_from, "")
-        link = f" at {format_rate(progress.link_bytes_per_s)}" + (f" ({of})" if of else "")
-    text = f"bound {format_duration(bound_s)}{link}"
+        link = f" at {rate(progress.link_bytes_per_s)}" + (f" ({of})" if of else "")
+    text = f"bound {duration(bound_s)}{link}"
     if progress.over and progress.ratio_end is not None:
         ended_s = progress.ratio_end * bound_s
-        text += f", it took {format_duration(ended_s)}: {progress.ratio_end:.2f} × the bound"
+        text += f", it took {duration(ended_s)}: {progress.ratio_end:.2f} × the bound"
     elif progress.ratio_now is not None:
         heading_s = progress.ratio_now * bound_s
-        text += f", heading for {format_duration(heading_s)}: {progress.ratio_now:.2f} ×"
+        text += f", heading for {duration(heading_s)}: {progress.ratio_now:.2f} ×"
     return ((text, "dim"),)
 
 
@@ -194,7 +209,7 @@ def _zones(watched: Watched, columns: int) -> list[Line]:
     chunk_count = max(1, watched.chunk_count)
     parts = sorted(sums.items(), key=lambda item: (item[1][2] / item[1][0], item[0]))
     lines: list[Line] = []
-    for number, (total, done, have, rate) in parts[:ZONES_MAX]:
+    for number, (total, done, have, bytes_per_s) in parts[:ZONES_MAX]:
         ratio = have / (total * chunk_count)
         name = watched.zones[number] if 0 <= number < len(watched.zones) else ""
         lines.append(
@@ -202,7 +217,7 @@ def _zones(watched: Watched, columns: int) -> list[Line]:
                 (padded(plain(name) or "no zone", 14), ""),
                 (padded(f"{done:.0f} of {total:.0f}", 13, right=True) + "  ", ""),
                 *bar(ratio, max(10, columns - 52)),
-                (f"  {100 * ratio:5.1f} %  {format_rate(rate)}", ""),
+                (f"  {100 * ratio:5.1f} %  {rate(bytes_per_s)}", ""),
             )
         )
     if len(parts) > ZONES_MAX:
@@ -224,7 +239,7 @@ def _lagging(watched: Watched, room: int, each: int, columns: int) -> list[Line]
             (
                 (padded(where_of(watched, row), max(20, columns - 48)), ""),
                 (f"  {100 * ratio:5.1f} %", ""),
-                (padded(format_rate(row.received_bytes_per_s), 13, right=True) + "  ", "dim"),
+                (padded(rate(row.received_bytes_per_s), 13, right=True) + "  ", "dim"),
                 (padded(word_of(row), 20), _style_of(row)),
             )
         )
@@ -243,7 +258,7 @@ def where_of(watched: Watched, row: MachineRow) -> str:
 def word_of(row: MachineRow) -> str:
     """A machine's cause in a word, and for how long nothing was heard of it."""
     word = (row.cause or row.state).replace("-", " ")
-    return f"{word} {format_duration(row.silent_s)}" if row.cause in _SILENT else word
+    return f"{word} {duration(row.silent_s)}" if row.cause in _SILENT else word
 
 
 _SILENT = frozenset(("stalled", "cut-off", "ended"))
@@ -273,13 +288,13 @@ def line(watched: Watched, shown: str) -> Line:
         if count:
             parts.append(f"{count} {word}")
     if progress.over:
-        parts.append(f"over after {format_duration(watched.times_s[-1] if watched.times_s else 0)}")
+        parts.append(f"over after {duration(watched.times_s[-1] if watched.times_s else 0)}")
         if progress.ratio_end is not None:
             parts.append(f"{progress.ratio_end:.2f} x bound")
     else:
-        parts.append(format_rate(progress.rate_bytes_per_s))
+        parts.append(rate(progress.rate_bytes_per_s))
         if progress.eta_s is not None:
-            parts.append(f"ETA {format_duration(max(0.0, progress.eta_s))}")
+            parts.append(f"ETA {duration(progress.eta_s)}")
     parts.append(f"origin {progress.origin_sent_ratio:.2f} x file")
     parts.append(f"peers {100 * progress.peer_share:.1f} %")
     lag = stragglers(watched)

@@ -105,9 +105,16 @@ async def _look(
         "reference": found.reference,
         **msgspec.structs.asdict(report.summary),
         "conflicts": [msgspec.to_builtins(conflict) for conflict in lost],
-        "nodes": [msgspec.structs.asdict(n) | _cause(rows.get(n.id)) for n in nodes_sorted],
+        "nodes": [_facts(n) | _cause(rows.get(n.id)) for n in nodes_sorted],
     }
     return [*_swarm(found.shown, report, nodes_sorted, rows), *map(_conflict, lost)], facts
+
+
+def _facts(node: SwarmNode) -> dict[str, Any]:
+    """A node for programs, without its bitfield: that is for who draws maps, and asks the API."""
+    facts = msgspec.structs.asdict(node)
+    del facts["have"]
+    return facts
 
 
 def _cause(row: MachineRow | None) -> dict[str, str]:

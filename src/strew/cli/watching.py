@@ -19,7 +19,7 @@ from strew.telemetry.watched import Watched
 from strew.tracker.reports import SwarmNode, SwarmReport
 
 POLL_EVERY_S = 1.0
-"""Lower: a large fleet's report, 300 kB at 1000 machines, costs the tracker more than it tells."""
+"""Lower: a large fleet's report, 360 kB at 1000 machines, costs the tracker more than it tells."""
 
 AWAY_S = 60.0
 """A tracker that is away for longer is not waited for."""
