@@ -156,3 +156,34 @@ def test_a_mistake_is_one_line(
     assert said.out == ""
     assert complaint in said.err
     assert said.err.count("\n") == 1
+
+
+def test_a_report_says_where_the_time_went_and_changes_nothing(tmp_path: Path) -> None:
+    plain, told = sim(tmp_path, "--json"), sim(tmp_path, "--json", "--report")
+    assert told.final["trace_digest"] == plain.final["trace_digest"]
+    assert "report" not in plain.final
+    report = told.final["report"]
+    total = sum(of["seconds"] for of in report["causes"])
+    assert total == pytest.approx(report["lost_seconds"], rel=0.03)
+    text = sim(tmp_path, "--report").out
+    assert "lost " in text and "origin: busy" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--like", "no/such file"), "no such file, and no reference"),
+        (("--like", "."), "no such file, and no reference"),
+    ],
+)
+def test_what_cannot_be_simulated_again(
+    tmp_path: Path, words: tuple[str, ...], complaint: str
+) -> None:
+    done = sim(tmp_path, *words)
+    assert done.code == EXIT_USAGE and complaint in done.err
+
+
+def test_a_file_that_is_no_recording_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text("{}")
+    done = sim(tmp_path, "--like", "other.json")
+    assert done.code != 0 and "bad recording" in done.err and "Traceback" not in done.err

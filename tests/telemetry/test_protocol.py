@@ -68,6 +68,7 @@ def test_sources_and_shares_have_bounds() -> None:
         {"down": [0.1] * 8},
         {"up": [1.5]},
         {"have": "not base64!"},
+        {"chunk_count": 10**12},
     ):
         swarm = {"artifact": ARTIFACT, "have": "", "chunk_count": 1} | wrong
         with pytest.raises(ProtocolError, match="bad telemetry"):

@@ -72,7 +72,7 @@ def like(recording: Recording, seed: int) -> tuple[Terms, Scenario]:
 def _machine(
     recorded: RecordedMachine, rate: float, zones: Sequence[str], recording: Recording
 ) -> Machine:
-    down = recorded.rate_down_bytes_per_s / rate
+    down = recorded.rate_down_bytes_per_s / rate or 1.0
     up = recorded.rate_up_bytes_per_s / rate
     if recording.link_from != "rate":
         held = recorded.fastest_received_bytes_per_s / rate

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from strew.content.manifest import CHUNKS_MAX
 from strew.errors import ProtocolError
 from strew.publication import ArtifactText, Count, PeerText, ReasonText, Seconds
 
@@ -83,6 +84,9 @@ Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 DownShares = Annotated[tuple[Share, ...], msgspec.Meta(max_length=len(Downlink))]
 """Of the time since the last message, in the order of Downlink."""
 UpShares = Annotated[tuple[Share, ...], msgspec.Meta(max_length=len(Uplink))]
+ChunkCount = Annotated[int, msgspec.Meta(ge=0, le=CHUNKS_MAX)]
+"""A bitfield of more would take memory that nobody has."""
+
 Rate = Annotated[float, msgspec.Meta(ge=0.0, le=1e15)]
 TICKS_PER_S: Final = 10_000
 """Times in a Timeline are whole ticks: digits cost bytes, and a tenth of a millisecond is less than
@@ -93,6 +97,9 @@ BINS_MAX: Final = 128
 
 Bins = Annotated[tuple[Count, ...], msgspec.Meta(max_length=BINS_MAX)]
 """One figure for each bin; those that are missing at the end are 0."""
+
+Width = Annotated[float, msgspec.Meta(ge=1e-3, le=1e9)]
+"""Seconds of a bin."""
 
 SourcesText = Annotated[str, msgspec.Meta(pattern=r"^[0-4]*\Z", max_length=COLUMNS_MAX)]
 
@@ -107,7 +114,7 @@ class Timeline(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     which it was whole.
     """
 
-    width_s: Annotated[float, msgspec.Meta(gt=0.0, le=1e9)]
+    width_s: Width
     elapsed_s: Seconds
     received_bytes: Bins = ()
     duplicate_bytes: Bins = ()
@@ -131,7 +138,7 @@ class SwarmTelemetry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
 
     artifact: ArtifactText
     have: bytes
-    chunk_count: Count
+    chunk_count: ChunkCount
     sources: SourcesText = ""
     origin: bool = False
     received_origin_bytes: Count = 0

@@ -14,7 +14,7 @@ import msgspec
 from strew.content.bitfield import Bitfield
 from strew.errors import ProtocolError
 from strew.messages import PeerId
-from strew.publication import ArtifactText
+from strew.publication import COUNT_MAX, ArtifactText
 from strew.telemetry.causes import losses_of
 from strew.telemetry.protocol import TICKS_PER_S, SwarmTelemetry, Telemetry, Timeline, Uplink
 from strew.telemetry.recording import (
@@ -200,16 +200,21 @@ class FleetLog:
 
     def told(self) -> FleetTimeline:
         """What is kept of it."""
-        rows = self._log.rows
-        ticks = [tuple(round(s * TICKS_PER_S) for s in row) for row in rows]
+        ticks = [_counts(row, TICKS_PER_S) for row in self._log.rows]
+        payload = [_counts(row) for row in self._log.rows]
         return FleetTimeline(
             width_s=self._log.width_s,
             up_ticks=tuple(ticks[state] for state in Uplink),
-            sent_bytes=tuple(map(round, rows[SENT])),
+            sent_bytes=payload[SENT],
             origin_ticks=ticks[ORIGIN],
             origin_busy_ticks=ticks[ORIGIN_BUSY],
-            origin_sent_bytes=tuple(map(round, rows[ORIGIN_SENT])),
+            origin_sent_bytes=payload[ORIGIN_SENT],
         )
+
+
+def _counts(row: list[float], scale: int = 1) -> tuple[int, ...]:
+    """Whole numbers, none above what may be told, whatever machines said."""
+    return tuple(min(round(amount * scale), COUNT_MAX) for amount in row)
 
 
 class Recorder:
@@ -225,6 +230,11 @@ class Recorder:
     def heard(self, who: Who, telemetry: Telemetry, swarm: SwarmTelemetry, now: float) -> bool:
         """Take what a machine tells of this artifact; whether its fetch is over with that. `now` is
         unix time of the clock that the publication's is of. ProtocolError."""
+        if swarm.chunk_count != self.facts.chunk_count:
+            raise ProtocolError(
+                f"{who.id} tells of {swarm.chunk_count} chunks of {self.facts.name!a}"
+            )
+        have = Bitfield.from_wire(swarm.have, swarm.chunk_count)
         machine = self._machines.get(who.id)
         if machine is None:
             if len(self._machines) >= MACHINES_MAX:
@@ -233,11 +243,6 @@ class Recorder:
             machine = self._machines[who.id] = _Machine(who)
         at_s = max(0.0, now - self.facts.published_unix_s)
         self.heard_unix_s = now
-        have = Bitfield.from_wire(swarm.have, swarm.chunk_count)
-        if swarm.chunk_count != self.facts.chunk_count:
-            raise ProtocolError(
-                f"{who.id} tells of {swarm.chunk_count} chunks of {self.facts.name!a}"
-            )
         since_s = machine.heard_s if machine.heard_s is not None else at_s - swarm.elapsed_s
         ended = False
         timeline = swarm.timeline

@@ -22,7 +22,7 @@ from strew.publication import (
     ZoneText,
 )
 from strew.telemetry.causes import CAUSES
-from strew.telemetry.protocol import TICKS_PER_S, Rate, Timeline, Uplink
+from strew.telemetry.protocol import TICKS_PER_S, Rate, Timeline, Uplink, Width
 
 RECORDING_BYTES_MAX: Final = 8 << 20
 """Largest recording: MACHINES_MAX rows of some 500 bytes, and the rest."""
@@ -79,6 +79,12 @@ class RecordedMachine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=T
     lost_s: Lost = ()
 
     @property
+    def is_measured(self) -> bool:
+        """Whether it is known what its time went to."""
+        whole = len(self.lost_s) == len(CAUSES) and self.done_s is not None
+        return whole and self.link_bytes_per_s > 0.0
+
+    @property
     def fetched_bytes(self) -> int:
         """Payload that came to it from others, each chunk once."""
         return self.received_origin_bytes + self.received_near_bytes + self.received_far_bytes
@@ -88,7 +94,7 @@ class FleetTimeline(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     """What all machines' uplinks did, the origin's too, in steps of `width_s`: time in each state
     of Uplink, in ticks, and payload."""
 
-    width_s: Annotated[float, msgspec.Meta(gt=0.0, le=1e9)] = 1.0
+    width_s: Width = 1.0
     up_ticks: Annotated[tuple[FleetBins, ...], msgspec.Meta(max_length=len(Uplink))] = ()
     sent_bytes: FleetBins = ()
     origin_ticks: FleetBins = ()

@@ -86,7 +86,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def report_of(recording: Recording) -> Report:
     """The report of a transfer; without a machine that is done it has no times."""
     followers = recording.followers
-    measured = [machine for machine in followers if machine.lost_s]
+    measured = [machine for machine in followers if machine.is_measured]
     done_s = [machine.done_s for machine in followers if machine.done_s is not None]
     last = max(measured, key=lambda machine: machine.done_s or 0.0, default=None)
     line_s = last_s = bound_s = lost_s = None
