@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 from cryptography import x509
 
+from fuzz import seeds
 from strew import codec
 from strew.access.tokens import is_token, parse_token
 from strew.agent.anchors import parse_anchor
@@ -29,6 +30,8 @@ from strew.announce import protocol as announces
 from strew.announce.reference import follows, parse_pattern
 from strew.certificates.authority import Authority, request_of
 from strew.certificates.identity import certified_by, certified_by_der
+from strew.cli import live
+from strew.cli.painting import columns_of, rendered
 from strew.content import paths
 from strew.content.bitfield import Bitfield
 from strew.content.digest import artifact_id_of
@@ -53,6 +56,8 @@ from strew.telemetry import protocol as telemetries
 from strew.telemetry import recording as recordings
 from strew.telemetry.recorder import Facts, Recorder, Who
 from strew.telemetry.report import report_of
+from strew.telemetry.view import BoardChange, BoardView
+from strew.telemetry.watched import Watched
 from strew.tracker.problem import error_of_answer
 from strew.transfer.handshake import Handshake
 from strew.transfer.sealing import DATAGRAM_BYTES_MAX, Fault, Seal
@@ -69,6 +74,10 @@ NONCE = b"n" * 32
 MEMBER = member_key(KEY).public
 
 _PUBLICATION = msgspec.json.Decoder(Publication)
+_CHANGE = msgspec.json.Decoder(BoardChange)
+
+BOARD = msgspec.json.encode(seeds.board())
+"""What a change is told of."""
 
 NOW = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)
 
@@ -328,6 +337,21 @@ def quantities(data: bytes) -> None:
                 knob.read(text)
 
 
+def board_change(data: bytes) -> None:
+    """A change of a board, as a tracker tells it, and what a terminal makes of it."""
+    watched = Watched(msgspec.json.decode(BOARD, type=BoardView))
+    count, columns = len(watched.machines), watched.columns
+    with contextlib.suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        change = _CHANGE.decode(data)
+        with contextlib.suppress(ProtocolError):
+            watched.apply(1, change)
+    assert len(watched.machines) >= count
+    assert all(len(row.cells) == columns for row in watched.machines[:count])
+    for line in (*live.block(watched, "app:1", 79, 60), live.line(watched, "app:1")):
+        text = rendered(line, 79, colour=False)
+        assert columns_of(text) <= 79 and text.isprintable()
+
+
 _SETTINGS = Path(tempfile.gettempdir()) / f"strew-fuzz-{os.getpid()}.toml"
 
 
@@ -347,6 +371,7 @@ TARGETS: dict[str, Target] = {
     for target in (
         announce,
         bitfield,
+        board_change,
         certificate,
         certificate_request,
         chunk_header,

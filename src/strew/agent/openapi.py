@@ -18,6 +18,8 @@ from strew import __version__
 from strew.access.joining import ChallengeAnswer, ChallengeRequest, JoinAnswer, JoinRequest
 from strew.access.routes import Pass, Route
 from strew.agent.client import HELD, NodeReport, TransferReport
+from strew.agent.contents import ContentsReport
+from strew.agent.memberships import MembersReport
 from strew.agent.probing import ProbeReport, ProbeRequest
 from strew.agent.requests import FetchRequest
 from strew.announce.protocol import Announce, Handout
@@ -41,6 +43,8 @@ Schema = dict[str, Any]
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain"
+HTML: Final = "text/html"
+ANY: Final = "*/*"
 BYTES: Final = "application/octet-stream"
 EVENTS: Final = "text/event-stream"
 
@@ -75,6 +79,8 @@ class Spoken(NamedTuple):
 
 
 SPOKEN: Final[dict[str, Spoken]] = {
+    "page": Spoken("The dashboard.", HTML, also=(304,)),
+    "asset": Spoken("A file of the dashboard.", ANY, also=(304,)),
     "healthz": Spoken("Whether the process lives.", TEXT),
     "readyz": Spoken("Whether it takes part already.", TEXT, also=(503,)),
     "metrics": Spoken("Metrics in Prometheus' form.", TEXT),
@@ -83,6 +89,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "artifact": Spoken("What an artifact consists of, and its names.", ArtifactReport),
     "manifest": Spoken("The exact bytes of a manifest.", BYTES, query=HELD, also=(304,)),
     "envelope": Spoken("The signed manifest, as a DSSE envelope.", Schema, query=HELD),
+    "contents": Spoken("What files an artifact has, and what it shares.", ContentsReport),
     "names": Spoken("What names there are.", list[Publication]),
     "resolve": Spoken("What a name names.", Publication),
     "swarm": Spoken("Who has how much of an artifact.", SwarmReport),
@@ -93,6 +100,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
         query=RECORDING,
     ),
     "nodes": Spoken("Which nodes live.", list[FleetNode]),
+    "members": Spoken("The fleet as gossip and the hash table see it.", MembersReport),
     "targets": Spoken("Which nodes live, as Prometheus' HTTP discovery asks.", list[TargetGroup]),
     "machine": Spoken("One machine: its transfers, neighbours, bans and events.", MachineView),
     "events": Spoken("What happens, as server-sent events.", EVENTS, query="kinds"),

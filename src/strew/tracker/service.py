@@ -145,6 +145,11 @@ class Tracker:
         streams = Gauge("strew_tracker_event_streams", "Open event streams", registry=self.metrics)
         streams.set_function(lambda: len(self._feed))
 
+    @property
+    def state(self) -> StateStore:
+        """What it remembers, for others of this process to read."""
+        return self._state
+
     def adopt(self, node: PeerId) -> None:
         """`node` lives in this process: its announces are not limited."""
         self._registry.own = node
