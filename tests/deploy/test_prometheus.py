@@ -20,8 +20,7 @@ from tests.agent.test_metrics import TABLE
 from tests.cli.processes import until
 from tests.deploy.scraping import DEPLOY, Prometheus
 from tests.faults.disks import SmallDisk, fill
-from tests.faults.liars import Liars, Pusher
-from tests.faults.races import until_known
+from tests.faults.liars import Garbled, Liars
 from tests.machines import Fleet
 from tests.members import make_file
 
@@ -31,8 +30,6 @@ DASHBOARD = DEPLOY / "grafana" / "strew.json"
 RULES = DEPLOY / "prometheus" / "alerts.yml"
 
 SIZE_BYTES = 6_000_000
-RATE_SLOW = "400K"
-"""At which a liar has a quarter of a minute to be met, and its chunks come before they are late."""
 
 SHARERS = ("n0", "n1", "n2", "n3")
 """Machines that are told to fetch from the origin alone: it sends all of it four times."""
@@ -62,13 +59,23 @@ INSTANCES = {
     "StrewTransferStalled": "stuck",
     "StrewTransferPaused": "small",
     "StrewDiskLow": "small",
-    "StrewVerifyFailures": "victim",
-    "StrewPeersBanned": "victim",
+    "StrewVerifyFailures": "n2",
+    "StrewPeersBanned": "n3",
     "StrewOriginSendsTooMuch": "",
     "StrewMembersSuspect": "n2",
     "StrewEventLoopLate": "n3",
 }
 """Where each is to fire; the origin's is of the whole fleet."""
+
+
+class Caller(Garbled):
+    """A liar that calls one machine, again and again, and says what cannot be read."""
+
+    port = 0
+
+    async def live(self) -> None:
+        await self.peer.listen()
+        await self._haunt("", "127.0.0.1", self.port)
 
 
 class Harmed(NamedTuple):
@@ -89,8 +96,7 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harmed]:
     with Fleet(folder) as fleet:
         disk = SmallDisk(folder / "small", SIZE_BYTES // 2)
         fleet.node("small", wrapped=disk.wrapped)
-        fleet.node("victim", "--rate-down", RATE_SLOW)
-        for name in ("stuck", *SHARERS):
+        for name in ("reader", "stuck", *SHARERS):
             fleet.node(name)
         fleet.knows(*fleet.machines)
         manifest = fleet.push(make_file(folder / "source/file", SIZE_BYTES), "other:1")
@@ -98,11 +104,9 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harmed]:
             everybody = len(fleet.machines) + 1
             until(lambda: len(prometheus.query("up == 1")) == everybody, "all to be scraped")
             harm(fleet, disk, manifest.id)
-            liar = Pusher(fleet.key, parse_address(fleet.at), manifest, 1)
-            with Liars([liar]):
-                until_known(fleet, [liar])
-                # only now, so that the liar is among the first it hears of
-                fleet.machines["victim"].api.post("transfers", {"artifact": manifest.id})
+            caller = Caller(fleet.key, parse_address(fleet.at), manifest, 1)
+            caller.port = fleet.machines["n3"].port
+            with Liars([caller]):
                 yield Harmed(fleet, prometheus)
 
 
@@ -119,6 +123,9 @@ def harm(fleet: Fleet, disk: SmallDisk, artifact: str) -> None:
     for name in SHARERS:
         machines[name].done(artifact, within_s=20.0)
     machines["small"].api.post("transfers", {"artifact": artifact})
+    (machines["n2"].into / "file").write_bytes(bytes(SIZE_BYTES))
+    reader = only | {"sources": [["127.0.0.1", machines["n2"].port]]}
+    machines["reader"].api.post("transfers", reader)
     machines["n1"].kill()
 
 

@@ -23,7 +23,7 @@ from strew.agent.arrivals import Arrivals
 from strew.agent.client import HOST_HEADER
 from strew.agent.fetches import Fetches
 from strew.agent.gossiping import Gossiping, own_host
-from strew.agent.metrics import AgentMetrics
+from strew.agent.metrics import AgentMetrics, ban_of
 from strew.agent.remembering import Memory
 from strew.agent.sampling import Sampler
 from strew.agent.securing import Security, Tls
@@ -416,8 +416,9 @@ class Agent:
     def _disconnect(self, action: Disconnect) -> None:
         link = self.port.links.get(action.peer)
         if link is not None:
-            if "digest" in action.reason or "stalled" in action.reason:
-                self.metrics.banned("bad-chunks" if "digest" in action.reason else "stalled")
+            ban = ban_of(action.reason)
+            if ban is not None:
+                self.metrics.banned(ban)
             if action.reason != "idle":
                 self.sampler.diary.note(f"{link.host} dropped: {action.reason}")
             link.lose(action.reason)

@@ -27,6 +27,14 @@ Whence = Literal["origin", "near", "far", "local"]
 Ban = Literal["bad-chunks", "stalled", "breach"]
 
 
+_BANS: dict[str, Ban] = {"digest": "bad-chunks", "stalled": "stalled", "does not fit": "breach"}
+
+
+def ban_of(reason: str) -> Ban | None:
+    """Which ban the node's reason to end a link speaks of; None if it is no ban."""
+    return next((ban for words, ban in _BANS.items() if words in reason), None)
+
+
 class AgentMetrics:
     """One registry for each agent. Labels never hold ids or addresses."""
 
