@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from strew import codec
+from strew.agent.probing import ProbeRequest
 from strew.announce import protocol as announces
 from strew.certificates.authority import request_of
 from strew.certificates.identity import NODE_URI
@@ -31,6 +32,8 @@ from strew.telemetry.protocol import (
 )
 from strew.telemetry.recorder import Facts, Recorder, Who
 from strew.telemetry.recording import encode_recording
+from strew.telemetry.series import Rates
+from strew.telemetry.view import BoardChange, BoardView, MachineRow, Progress, RarestChunk
 from strew.tracker.problem import Problem
 from strew.trust import dsse
 from strew.trust.keys import SigningKey
@@ -55,6 +58,101 @@ MEMBER = gossip.Member(NODE, "10.0.0.1", 7301, "rack-1", ("app:*",), 1_795_404_2
 NAMED = gossip.Named(PUBLICATION, (gossip.Holder(OTHER, "10.0.0.2", 7301),))
 HELD = gossip.Held(NODE, SWARM, 1, 2, b"12345678", 3)
 SUMS = tuple(range(gossip.BUCKETS))
+
+
+def board() -> BoardView:
+    """A board of two machines, one of which lags."""
+    return BoardView(
+        event_id=0,
+        now_s=2.0,
+        published_unix_s=1.5,
+        artifact=ARTIFACT,
+        references=["app:1.0"],
+        name="app.bin",
+        size_bytes=300,
+        chunk_count=2,
+        columns=2,
+        progress=_progress(),
+        zones=["", "rack-1"],
+        machines=[_machine(NODE, 0), _machine(OTHER, 1)],
+        times_s=[],
+        previous=None,
+        rates=Rates([1.0], [100.0], [50.0], [[100.0], [0.0]]),
+        flows=[],
+    )
+
+
+def _progress() -> Progress:
+    return Progress(
+        total=2,
+        done=0,
+        failed=0,
+        paused=0,
+        fetching=2,
+        waiting=0,
+        done_bytes=300,
+        total_bytes=600,
+        eta_s=3.0,
+        rate_bytes_per_s=100.0,
+        origin_rate_bytes_per_s=50.0,
+        origin_sent_ratio=1.0,
+        peer_share=0.5,
+        duplicate_ratio=0.1,
+        line_seconds=3.0,
+        bound_seconds=4.5,
+        link_bytes_per_s=100.0,
+        link_from="measured",
+        ratio_now=1.1,
+        ratio_end=None,
+        rarest=RarestChunk(1, 1, 0),
+        over=False,
+    )
+
+
+def _machine(peer: PeerId, zone_index: int) -> MachineRow:
+    return MachineRow(
+        id=peer,
+        host="10.0.0.1",
+        port=7301,
+        zone_index=zone_index,
+        state="fetching",
+        is_origin=False,
+        follows=True,
+        have_chunks=1,
+        received_bytes_per_s=50.0,
+        sent_bytes_per_s=0.0,
+        done_s=None,
+        silent_s=0.5,
+        cause="slow-up" if zone_index else "",
+        why="its uplink is slow" if zone_index else "",
+        remedy="",
+        received_bytes=150,
+        received_origin_bytes=0,
+        reused_bytes=0,
+        sent_bytes=0,
+        duplicate_bytes=0,
+        neighbours=1,
+        cells="(;",
+    )
+
+
+def _changes() -> list[BoardChange]:
+    of = _progress()
+    return [
+        BoardChange(
+            artifact=ARTIFACT,
+            now_s=3.0,
+            progress=of,
+            zones=["", "rack-1", "rack-2"],
+            joined=[_machine(PeerId("c" * 32), 2)],
+            machines=[(0, {"state": "seeding", "done_s": 2.5}), (1, {"cause": "stalled"})],
+            cells=[(0, 0, "99")],
+            times_s=[2.5],
+            rates=(2.0, 100.0, 0.0, [50.0, 50.0]),
+            flows=[(0, 1, 150)],
+        ),
+        BoardChange(artifact=ARTIFACT, now_s=4.0, progress=of, machines=[(7, {"host": "x"})]),
+    ]
 
 
 def _manifests() -> list[bytes]:
@@ -198,6 +296,7 @@ def seeds() -> dict[str, list[bytes]]:
     )
     return {
         "announce": [announces.encode(announce)],
+        "board-change": [msgspec.json.encode(change) for change in _changes()],
         "bitfield": [b"\0\0\x09" + Bitfield(9, 0b101).to_wire(), b"\0\x20\0" + b"\x01"],
         "certificate": [certificate],
         "certificate-request": [request, SIGNING.pem],
@@ -221,6 +320,9 @@ def seeds() -> dict[str, list[bytes]]:
             b"0123456789abcdef." + b"A" * 43,
         ],
         "manifest": _manifests(),
+        "probe": [
+            msgspec.json.encode(ProbeRequest(port=7301, nonce="0123456789abcdef", padding="x" * 9)),
+        ],
         "publication": [
             msgspec.json.encode(PUBLICATION),
             msgspec.json.encode(signed(PUBLICATION, (SIGNING,), 2e9)),

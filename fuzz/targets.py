@@ -17,10 +17,12 @@ from pathlib import Path
 import msgspec
 from cryptography import x509
 
+from fuzz import seeds
 from strew import codec
 from strew.access.tokens import is_token, parse_token
 from strew.agent.anchors import parse_anchor
 from strew.agent.config import load
+from strew.agent.probing import PADDING_CHARS_MAX, decode_probe, probe_datagram
 from strew.agent.quantity import parse_duration, parse_rate, parse_size
 from strew.agent.ranges import part_asked_for
 from strew.agent.settings import KEYS
@@ -28,6 +30,8 @@ from strew.announce import protocol as announces
 from strew.announce.reference import follows, parse_pattern
 from strew.certificates.authority import Authority, request_of
 from strew.certificates.identity import certified_by, certified_by_der
+from strew.cli import live
+from strew.cli.painting import columns_of, rendered
 from strew.content import paths
 from strew.content.bitfield import Bitfield
 from strew.content.digest import artifact_id_of
@@ -52,9 +56,11 @@ from strew.telemetry import protocol as telemetries
 from strew.telemetry import recording as recordings
 from strew.telemetry.recorder import Facts, Recorder, Who
 from strew.telemetry.report import report_of
+from strew.telemetry.view import BoardChange, BoardView
+from strew.telemetry.watched import Watched
 from strew.tracker.problem import error_of_answer
 from strew.transfer.handshake import Handshake
-from strew.transfer.sealing import Fault, Seal
+from strew.transfer.sealing import DATAGRAM_BYTES_MAX, Fault, Seal
 from strew.trust import dsse
 from strew.trust.keys import PublicKey, SigningKey, member_key
 from strew.trust.policy import Trust
@@ -68,6 +74,10 @@ NONCE = b"n" * 32
 MEMBER = member_key(KEY).public
 
 _PUBLICATION = msgspec.json.Decoder(Publication)
+_CHANGE = msgspec.json.Decoder(BoardChange)
+
+BOARD = msgspec.json.encode(seeds.board())
+"""What a change is told of."""
 
 NOW = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)
 
@@ -305,6 +315,15 @@ def references(data: bytes) -> None:
         follows((parse_pattern(text),), "app:1")
 
 
+def probe(data: bytes) -> None:
+    """A request to be dialled back: at the asker's address, whatever it says."""
+    with contextlib.suppress(ProtocolError):
+        asked = decode_probe(data)
+        assert asked.port is None or 0 < asked.port < 65536
+        assert len(asked.padding) <= PADDING_CHARS_MAX
+        assert len(probe_datagram(asked.nonce)) == DATAGRAM_BYTES_MAX
+
+
 def quantities(data: bytes) -> None:
     """Numbers with units, and the text of every setting."""
     text = data.decode("utf-8", "surrogateescape")
@@ -316,6 +335,21 @@ def quantities(data: bytes) -> None:
         if not knob.secret:
             with contextlib.suppress(UsageError, ConfigurationError):
                 knob.read(text)
+
+
+def board_change(data: bytes) -> None:
+    """A change of a board, as a tracker tells it, and what a terminal makes of it."""
+    watched = Watched(msgspec.json.decode(BOARD, type=BoardView))
+    count, columns = len(watched.machines), watched.columns
+    with contextlib.suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        change = _CHANGE.decode(data)
+        with contextlib.suppress(ProtocolError):
+            watched.apply(1, change)
+    assert len(watched.machines) >= count
+    assert all(len(row.cells) == columns for row in watched.machines[:count])
+    for line in (*live.block(watched, "app:1", 79, 60), live.line(watched, "app:1")):
+        text = rendered(line, 79, colour=False)
+        assert columns_of(text) <= 79 and text.isprintable()
 
 
 _SETTINGS = Path(tempfile.gettempdir()) / f"strew-fuzz-{os.getpid()}.toml"
@@ -337,6 +371,7 @@ TARGETS: dict[str, Target] = {
     for target in (
         announce,
         bitfield,
+        board_change,
         certificate,
         certificate_request,
         chunk_header,
@@ -348,6 +383,7 @@ TARGETS: dict[str, Target] = {
         handshake,
         keys,
         manifest,
+        probe,
         publication,
         quantities,
         ranges,

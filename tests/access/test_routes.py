@@ -16,6 +16,7 @@ from strew.access.tokens import DAY_S
 from strew.agent.process import open_agent, open_guard, open_tracker, peer_id_in
 from strew.agent.settings import Profile
 from strew.content.reference import Address
+from strew.dashboard import assets
 from strew.fleet import FleetKey, Role
 from strew.store.disk import DiskStore
 from strew.tracker import vault as vaults
@@ -109,6 +110,7 @@ async def process(
                 tracker=tracker,
                 seeds=(),
                 guard=guard,
+                pages=assets.handlers(),
             )
         )
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
@@ -230,7 +232,7 @@ def test_the_table_names_a_rule_for_every_route() -> None:
     assert all(row.admits for row in ROUTES), "a row that admits no role would have no use"
     assert len({(row.method, row.path) for row in ROUTES}) == len(ROUTES)
     assert {row.op for row in ROUTES if row.admits is Pass.OPEN} == {
-        *("healthz", "readyz", "join-challenge"),
+        *("healthz", "readyz", "join-challenge", "page", "asset"),
     }
     for row in ROUTES:
         if row.method == "GET":

@@ -16,6 +16,7 @@ import pytest
 
 from strew.transfer.port import Port
 from tests.cli.processes import Done, Running, call, environment, run, until
+from tests.cli.terminals import OnTerminal
 
 SIZE_BYTES = 3_000_000
 
@@ -181,6 +182,20 @@ def test_status_can_be_watched(fleet: Fleet, published: dict[str, Any]) -> None:
     watching = fleet.start("status", "app:1", "--watch")
     assert watching.event("status")["reference"] == "app:1"
     assert watching.stop(signal.SIGINT) == 130
+
+
+def test_a_push_that_waits_is_drawn_on_a_terminal(fleet: Fleet) -> None:
+    (fleet.folder / "drawn.bin").write_bytes(random.Random(5).randbytes(SIZE_BYTES))
+    pushing = OnTerminal(
+        *("push", "drawn.bin", "app:drawn", "--wait"), env=fleet.env, cwd=fleet.folder, columns=100
+    )
+    until(lambda: pushing.process.poll() is not None, "the end of the push")
+    assert pushing.stop() == 0
+    block = next(n for n, line in enumerate(pushing.screen) if line.startswith("app:drawn  2.86"))
+    assert pushing.screen[block + 1].endswith("100.0 %  done")
+    assert pushing.screen[block + 2] == "1 done"
+    assert any("1 of 1 nodes have it; the last after" in line for line in pushing.screen)
+    assert sum("MiB in" in line and "to 1 machine" in line for line in pushing.screen) == 1
 
 
 def test_status_shows_what_members_tell_each_other(fleet: Fleet, published: dict[str, Any]) -> None:

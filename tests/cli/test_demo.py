@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,33 @@ def test_an_interrupted_demo_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_fleet_that_stays_can_be_looked_at_and_ends_when_told_to(tmp_path: Path) -> None:
+    words = ["--nodes", "1", "--size", "1M", "--rate", "unlimited", "--stay", "--json"]
+    process = started(tmp_path, *words)
+    assert process.stdout is not None
+    said: dict[str, dict[str, Any]] = {}
+    while "staying" not in said:
+        event = json.loads(process.stdout.readline())
+        said[event["type"]] = event
+    page, token = said["fleet"]["dashboard"].split("#token=")
+    request = urllib.request.Request(
+        f"{page}api/v1/nodes", headers={"Authorization": f"Bearer {token}"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert len(json.load(answer)) == 2
+    at = said["fleet"]["STREW_AT"]
+    assert page == f"http://{at}/" and said["fleet"]["STREW_JOIN"] == at
+    assert len(said["fleet"]["STREW_FLEET_KEY"]) == 64
+    process.send_signal(signal.SIGINT)
+    rest, complaints = process.communicate(timeout=20)
+    assert (process.returncode, complaints) == (0, "")
+    (result,) = events(rest)
+    assert set(result) == FIELDS | {"type"}
+    assert set(said["staying"]) > FIELDS
+    assert not processes_below(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -119,6 +147,7 @@ def test_an_interrupted_demo_leaves_nothing(
         (["--size", "12"], "a file of 12 bytes: from 1M to 64G can be had"),
         (["--size", "1X"], "--size: '1X': 'X' is no unit of a size"),
         (["--rate", "0"], "--rate: '0': nothing would ever move"),
+        (["--stay", "--strategy", "all"], "--stay keeps one fleet, and 'all' makes five"),
         (["--strategy", "fastest"], 'Invalid value "fastest" for --strategy'),
     ],
 )

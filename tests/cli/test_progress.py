@@ -83,7 +83,7 @@ def test_a_terminal_is_redrawn_in_place_at_most_five_times_a_second(clock: Clock
 
 def test_lines_never_wrap(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     size = os.terminal_size((40, 24))
-    monkeypatch.setattr("strew.cli.progress._terminal_size", lambda _: size)
+    monkeypatch.setattr("strew.cli.progress.terminal_size", lambda _: size)
     stream = Terminal()
     progress = Progress(stream=stream, clock=clock)
     progress.update("a-very-long-name-of-an-artifact:1.2.3", Transfer(1, 100, 12, 0.5))
@@ -96,7 +96,7 @@ def test_more_rows_than_the_terminal_has_lines_are_counted(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = os.terminal_size((80, 5))
-    monkeypatch.setattr("strew.cli.progress._terminal_size", lambda _: size)
+    monkeypatch.setattr("strew.cli.progress.terminal_size", lambda _: size)
     stream = Terminal()
     progress = Progress(stream=stream, clock=clock)
     for row in range(10):

@@ -57,6 +57,9 @@ _V1 = "/api/v1"
 _NAME = "{name:.+}/{tag}"
 
 ROUTES: Final[tuple[Route, ...]] = (
+    # what tells nothing of the fleet
+    Route("GET", "/", "page", Pass.OPEN),
+    Route("GET", "/ui/{path:.*}", "asset", Pass.OPEN),
     Route("GET", "/healthz", "healthz", Pass.OPEN),
     Route("GET", "/readyz", "readyz", Pass.OPEN),
     Route("GET", "/metrics", "metrics", READ),
@@ -66,12 +69,15 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", f"{_V1}/artifacts/{{id}}", "artifact", READ),
     Route("GET", f"{_V1}/artifacts/{{id}}/manifest", "manifest", READ),
     Route("GET", f"{_V1}/artifacts/{{id}}/envelope", "envelope", READ),
+    Route("GET", f"{_V1}/artifacts/{{id}}/contents", "contents", READ),
     Route("GET", f"{_V1}/names", "names", READ),
     Route("GET", f"{_V1}/names/{_NAME}", "resolve", READ),
     Route("GET", f"{_V1}/swarms/{{id}}", "swarm", READ),
     Route("GET", f"{_V1}/swarms/{{id}}/board", "board", READ),
     Route("GET", f"{_V1}/swarms/{{id}}/report", "report", READ),
     Route("GET", f"{_V1}/nodes", "nodes", READ),
+    Route("GET", f"{_V1}/members", "members", READ),
+    Route("GET", f"{_V1}/targets", "targets", READ),
     Route("GET", f"{_V1}/nodes/{{node}}", "machine", READ),
     Route("GET", f"{_V1}/events", "events", READ, held=True),
     Route("GET", f"{_V1}/node", "node", READ),
@@ -87,6 +93,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("POST", f"{_V1}/gossip", "gossip", NODE),
     Route("POST", f"{_V1}/transfers", "fetch", NODE),
     Route("POST", f"{_V1}/certificates", "certify", NODE),
+    Route("POST", f"{_V1}/probe", "probe", NODE),
     # publishing
     Route("PUT", f"{_V1}/artifacts/{{id}}/manifest", "upload", PUBLISH),
     Route("PUT", f"{_V1}/uploads/{{id}}", "take", PUBLISH),

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -24,10 +25,13 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from strew.access.routes import route_of
 from strew.agent.agent import Agent
 from strew.agent.client import HELD
+from strew.agent.contents import Contents
 from strew.agent.directory import Directory
 from strew.agent.files import Files
 from strew.agent.looking import Looking, NodeSight
+from strew.agent.memberships import members_report
 from strew.agent.openapi import document
+from strew.agent.probing import Prober, decode_probe
 from strew.agent.recollecting import own_telemetry
 from strew.agent.requests import FetchRequest
 from strew.agent.transfer import Transfer
@@ -41,16 +45,28 @@ from strew.gossip.protocol import EXCHANGE_BYTES_MAX
 from strew.tracker.admission import Admission
 from strew.tracker.client import PEM
 from strew.tracker.clientfaults import client_faults
-from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
+from strew.tracker.gate import (
+    Gate,
+    Guard,
+    Handler,
+    RequestMetrics,
+    body_of,
+    reference_of,
+    source_of,
+)
 from strew.tracker.reporting import answer
 from strew.tracker.reports import PublishRequest, record_fits
 from strew.tracker.service import Tracker
+from strew.tracker.targets import targets_of
 from strew.transfer.web import HEAD_BYTES_MAX, IDLE_S
 from strew.trust import dsse
 
 REQUEST_BYTES_MAX = 64 << 10
 """Largest control request: a fetch with its list of sources."""
 
+
+NO_PAGES: Final[Mapping[str, Handler]] = MappingProxyType({})
+"""Of a process that nobody looks at with a browser."""
 
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _publish_decoder = msgspec.json.Decoder(PublishRequest)
@@ -66,6 +82,7 @@ class NodeApi:
         tracker: Tracker | None = None,
         into: Path | None = None,
         guard: Guard | None = None,
+        pages: Mapping[str, Handler] = NO_PAGES,
     ) -> None:
         self._agent = agent
         self._tracker = tracker
@@ -80,6 +97,9 @@ class NodeApi:
             metrics = RequestMetrics(agent.metrics.registry)
             self._gate = Gate(agent.key, metrics, guard)
         self._files = Files(agent)
+        self._contents = Contents(agent, tracker)
+        self._pages = pages
+        self._prober = Prober()
         self._looking = Looking(agent, self._directory) if tracker is None else None
         self._document = b""
 
@@ -98,6 +118,7 @@ class NodeApi:
             "swarm": self._swarm,
             "report": self._report,
             "nodes": self._nodes,
+            "targets": self._targets,
             "names": self._names,
             "resolve": self._resolve,
             "publish": self._publish,
@@ -107,10 +128,14 @@ class NodeApi:
             "fetch": self._fetch,
             "gossip": self._gossip,
             "certify": self._certify,
+            "probe": self._probe,
             "gossip-nodes": self._nodes,
             "gossip-names": self._names,
             "gossip-swarm": self._swarm,
             "files": self._files.get,
+            "members": self._members,
+            "contents": self._contents_of,
+            **self._pages,
         }
 
     def application(self) -> web.Application:
@@ -219,6 +244,21 @@ class NodeApi:
     async def _nodes(self, _request: web.Request) -> web.Response:
         return _json(self._directory.nodes())
 
+    async def _members(self, _request: web.Request) -> web.Response:
+        return _json(members_report(self._agent))
+
+    async def _contents_of(self, request: web.Request) -> web.Response:
+        artifact = parse_artifact_id(request.match_info["id"])
+        try:
+            manifest = self._contents.manifest(artifact)
+        except NotFoundError:
+            manifest = Manifest.parse(await self._directory.manifest(artifact))
+        names = self._contents.names()
+        return _json(await asyncio.to_thread(self._contents.report, manifest, names))
+
+    async def _targets(self, _request: web.Request) -> web.Response:
+        return _json(targets_of(self._directory.nodes()))
+
     async def _names(self, _request: web.Request) -> web.Response:
         return _json(self._directory.names())
 
@@ -287,6 +327,10 @@ class NodeApi:
         if security is None or transport is None:
             raise NotFoundError("this process issues no certificates")
         return web.Response(body=security.reissue(body, transport), content_type=PEM)
+
+    async def _probe(self, request: web.Request) -> web.Response:
+        asked = decode_probe(await body_of(request, REQUEST_BYTES_MAX))
+        return _json(await self._prober.answer(asked, source_of(request)))
 
     async def _fetch(self, request: web.Request) -> web.Response:
         body = await body_of(request, REQUEST_BYTES_MAX)

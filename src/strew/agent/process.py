@@ -7,13 +7,13 @@ import contextlib
 import random
 import resource
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 from strew.agent.agent import Agent
-from strew.agent.api import NodeApi
+from strew.agent.api import NO_PAGES, NodeApi
 from strew.agent.following import Follower
 from strew.agent.settings import Settings
 from strew.agent.transfer import Transfer
@@ -26,7 +26,7 @@ from strew.store.posix import write_whole
 from strew.store.store import ChunkStore
 from strew.tracker.audit import AuditLog
 from strew.tracker.clock import SteadyClock
-from strew.tracker.gate import Guard, host_rule
+from strew.tracker.gate import Guard, Handler, host_rule
 from strew.tracker.service import Tracker
 from strew.tracker.sqlite import SqliteState
 from strew.tracker.vault import Vault
@@ -51,6 +51,7 @@ async def open_agent(
     guard: Guard | None = None,
     trusting: Trusting | None = None,
     on_transfer: Callable[[Transfer], None] | None = None,
+    pages: Mapping[str, Handler] = NO_PAGES,
 ) -> AsyncIterator[Agent]:
     """A started agent, stopped when the context ends.
 
@@ -59,7 +60,8 @@ async def open_agent(
     takes part in gossip and the hash table, or, being no `member`, asks the hash table alone.
     `guard` is what stands at its door (`open_guard`); that of a tracker is the tracker's own.
     `trusting` says whom it believes; without, what its settings say, and it remembers nothing of
-    that. `on_transfer` is called for each transfer that begins.
+    that. `on_transfer` is called for each transfer that begins. `pages` are handlers for people,
+    beside those of the API.
     """
     _raise_descriptor_limit()
     follower = Follower(into) if into is not None and settings.follow else None
@@ -82,7 +84,7 @@ async def open_agent(
     guard = guard or Guard(strict=settings.profile == "strict")
     if guard.audit is not None:
         agent.port.on_unproved = partial(_note_unproved, guard.audit)
-    async with NodeApi(agent, tracker, into, guard).running() as http:
+    async with NodeApi(agent, tracker, into, guard, pages).running() as http:
         try:
             await agent.start(http, tracker=tracker)
             yield agent

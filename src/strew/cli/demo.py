@@ -8,11 +8,12 @@ import msgspec
 from strew.agent.quantity import format_rate_both, format_size, parse_size
 from strew.agent.settings import RATE_BOTH
 from strew.cli.call import command_app
-from strew.cli.ending import interruptible
+from strew.cli.ending import interruptible, signalled
 from strew.cli.flags import Text, flag
 from strew.cli.output import Output, table
 from strew.cli.progress import Transfer
 from strew.demo import report
+from strew.demo.fleet import Fleet
 from strew.demo.measure import Result
 from strew.demo.source import SourceFile
 from strew.demo.strategies import SERVERS_DEFAULT, STRATEGIES, Strategy
@@ -24,7 +25,7 @@ app = command_app(
     "Spread a file over real processes on this machine, and measure it.\n\n"
     "Starts 'strew serve' and some 'strew node' on loopback, each with the same limit of its rate, "
     "in a temporary folder. 'all' tries the older ways in turn on the same file. --trackerless "
-    "starts nodes only.",
+    "starts nodes only. Each fleet has a dashboard, whose address is printed; --stay keeps it.",
 )
 
 
@@ -51,9 +52,18 @@ async def demo(
         int,
         flag("--servers", "Nodes that are filled first by replicated and sharded. [default: 3]"),
     ] = SERVERS_DEFAULT,
+    stay: Annotated[
+        bool,
+        flag(
+            "--stay",
+            "Keep the fleet until Ctrl-C, to look at it and to push more; says how to reach it.",
+        ),
+    ] = False,
     out: Output = Output(),
 ) -> int:
     """Measure one way, or all."""
+    if stay and strategy == "all":
+        raise UsageError("--stay keeps one fleet, and 'all' makes five", hint="name a --strategy")
     terms = msgspec.structs.replace(_terms(nodes, size, rate, servers), trackerless=trackerless)
     strategies = STRATEGIES if strategy == "all" else (strategy,)
     results: list[Result] = []
@@ -64,8 +74,10 @@ async def demo(
             + (", no tracker" if trackerless else "")
         )
         for chosen in strategies:
-            results.append(await _measured(chosen, terms, source, out))
-    return _tell(results, terms, out, is_list=strategy == "all")
+            results.append(await _measured(chosen, terms, source, out, stay=stay))
+    if not stay:
+        _table(results, out, is_list=strategy == "all")
+    return _tell(results, out, is_list=strategy == "all")
 
 
 def _terms(nodes: int, size: str | None, rate: str | None, servers: int) -> Terms:
@@ -84,11 +96,17 @@ def _terms(nodes: int, size: str | None, rate: str | None, servers: int) -> Term
     return terms
 
 
-async def _measured(strategy: Strategy, terms: Terms, source: SourceFile, out: Output) -> Result:
-    """One way, watched."""
+async def _measured(
+    strategy: Strategy, terms: Terms, source: SourceFile, out: Output, *, stay: bool
+) -> Result:
+    """One way, watched; `stay` keeps its fleet until somebody ends it."""
     out.note(report.meaning(strategy, terms))
     out.event("strategy", strategy=strategy)
     progress = out.progress()
+
+    def opened(fleet: Fleet) -> None:
+        out.event("fleet", dashboard=fleet.dashboard, **fleet.joining)
+        out.note(f"dashboard: {fleet.dashboard}")
 
     def saw(sight: Sight) -> None:
         progress.update(
@@ -96,14 +114,32 @@ async def _measured(strategy: Strategy, terms: Terms, source: SourceFile, out: O
             Transfer(sight.done_bytes, sight.total_bytes, sight.neighbours, sight.origin_ratio),
         )
 
+    async def keep(fleet: Fleet, result: Result) -> None:
+        progress.close()
+        _table([result], out, is_list=False)
+        await _stay(fleet, result, out)
+
     try:
-        return await measured(strategy, terms, source, saw)
+        return await measured(strategy, terms, source, saw, opened, keep if stay else None)
     finally:
         progress.close()
 
 
-def _tell(results: list[Result], terms: Terms, out: Output, *, is_list: bool) -> int:
-    """The table or the final object; exit code 4 if a copy is not as it was published."""
+async def _stay(fleet: Fleet, result: Result, out: Output) -> None:
+    """Say how to reach the fleet, and wait for SIGINT or SIGTERM, which is its regular end."""
+    with signalled() as told:
+        out.event("staying", **msgspec.structs.asdict(result))
+        out.line()
+        out.line("the fleet stays until Ctrl-C; in another terminal:")
+        out.line("  export " + " ".join(f"{name}={text}" for name, text in fleet.joining.items()))
+        out.line("  strew push PATH demo:more --wait      what is named demo:... goes to all nodes")
+        out.line("  strew node --follow '*' --into DIR    one more machine")
+        out.line("  strew status REF --watch, strew top   looks at it, as does the dashboard:")
+        out.line(f"  {fleet.dashboard}")
+        await told
+
+
+def _table(results: list[Result], out: Output, *, is_list: bool) -> None:
     out.line()
     for line in table(report.rows(results), right=report.NUMBERS):
         out.line(line)
@@ -113,6 +149,10 @@ def _tell(results: list[Result], terms: Terms, out: Output, *, is_list: bool) ->
     if is_list:
         out.line()
         out.line(report.FILLING)
+
+
+def _tell(results: list[Result], out: Output, *, is_list: bool) -> int:
+    """The final object; exit code 4 if a copy is not as it was published."""
     facts = [msgspec.structs.asdict(result) for result in results]
     if is_list:
         out.result(runs=facts)

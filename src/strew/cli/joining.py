@@ -36,6 +36,13 @@ def push_command(key: FleetKey, address: Address) -> str:
     return f"{_secret(key)} strew push PATH NAME:TAG --at {reachable(address)}"
 
 
+def dashboard_address(settings: Settings, key: FleetKey, address: Address) -> str:
+    """Where a browser finds the page, with the fleet's token to look: behind the `#`, which no
+    browser sends anywhere."""
+    scheme = "https" if settings.profile == "strict" else "http"
+    return f"{scheme}://{reachable(address)}/#token={key.viewer_token()}"
+
+
 def token_command(settings: Settings, address: Address) -> str:
     """How to make a join token on this machine, for the process of these settings."""
     every = address.host in EVERY_CARD

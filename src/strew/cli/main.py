@@ -53,6 +53,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("ls", "ls", "list what is known"),
         Command("show", "show", "what an artifact consists of"),
         Command("status", "status", "who has how much, and who lags behind"),
+        Command("top", "top", "transfers, machines and their map on a whole terminal"),
     ),
     "Set up": (
         Command("key", "key", "keys that sign names, whom to believe; certificates"),

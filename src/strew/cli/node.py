@@ -21,12 +21,13 @@ from strew.cli.flags import (
     configuration,
 )
 from strew.cli.fleetkey import is_loopback, serving_key
-from strew.cli.joining import STRICT, join_command, push_command
+from strew.cli.joining import STRICT, dashboard_address, join_command, push_command
 from strew.cli.leaving import hand_over
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
 from strew.cli.transfers import Transfers
 from strew.content.reference import Address
+from strew.dashboard import assets as dashboard
 from strew.errors import DiskError
 from strew.store.disk import DiskStore
 
@@ -74,6 +75,7 @@ async def node(
                     guard=guard,
                     trusting=trusting,
                     on_transfer=transfers.begun,
+                    pages=dashboard.handlers(),
                 ) as agent,
             ):
                 address = Address(*agent.address)
@@ -85,6 +87,7 @@ async def node(
                     join = join_command(key, address, trusting)
                     out.line(f"  to join, on each machine:\n    {join}")
                     out.line(f"  to publish:\n    {push_command(key, address)}")
+                    out.line(f"  dashboard: {dashboard_address(settings, key, address)}")
                     if settings.profile == "strict":
                         out.note(STRICT)
                 with signalled() as told:

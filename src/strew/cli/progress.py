@@ -163,13 +163,13 @@ class Progress:
 
     def _width(self) -> int | None:
         """Columns of the terminal, None where lines may be of any length."""
-        return _terminal_size(self.stream).columns if self._live else None
+        return terminal_size(self.stream).columns if self._live else None
 
     def _height(self) -> int:
-        return _terminal_size(self.stream).lines if self._live else ROWS_MAX + 1
+        return terminal_size(self.stream).lines if self._live else ROWS_MAX + 1
 
 
-def _terminal_size(stream: TextIO | None) -> os.terminal_size:
+def terminal_size(stream: TextIO | None) -> os.terminal_size:
     try:
         size = os.get_terminal_size(stream.fileno()) if stream else os.terminal_size((0, 0))
     except (OSError, ValueError):

@@ -1,6 +1,7 @@
 """`strew push`: publish a file or a folder, and see it through the fleet."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,9 @@ from strew.cli.flags import (
 from strew.cli.fleetkey import fleet_key
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
+from strew.cli.progress import Progress
+from strew.cli.screen import Screen
+from strew.cli.showing import shown
 from strew.cli.uploading import ingested, publish, upload
 from strew.cli.waiting import wait_for_fleet
 from strew.content.digest import ARTIFACT_ID_PREFIX, ArtifactId
@@ -125,13 +129,13 @@ async def _see_through(
     tracker: NodeClient, facts: dict[str, Any], asked_s: float | None, out: Output
 ) -> int:
     """Wait for the fleet; exit code 8 if some of it failed."""
-    artifact = facts["artifact"]
+    artifact, shown_as = facts["artifact"], facts["reference"]
     sent_bytes = await _origin_sent_bytes(tracker, artifact)
-    progress = out.progress()
+    progress = Progress() if not out.json else out.progress()
+    screen = Screen(None if out.json or out.quiet else sys.stderr)
     try:
-        summary = await wait_for_fleet(
-            tracker, artifact, progress, facts["reference"], since_s=asked_s
-        )
+        async with shown(tracker, artifact, screen, shown_as):
+            summary = await wait_for_fleet(tracker, artifact, progress, shown_as, since_s=asked_s)
     finally:
         progress.close()
     sent_bytes = await _origin_sent_bytes(tracker, artifact) - sent_bytes

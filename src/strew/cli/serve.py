@@ -13,12 +13,19 @@ from strew.cli.call import command_app
 from strew.cli.ending import EXIT_BY_SIGNAL, signalled
 from strew.cli.flags import ConfigFlags, RateFlags, ServeFlags, StoreFlags, configuration
 from strew.cli.fleetkey import is_loopback, serving_key
-from strew.cli.joining import STRICT, join_command, push_command, token_command
+from strew.cli.joining import (
+    STRICT,
+    dashboard_address,
+    join_command,
+    push_command,
+    token_command,
+)
 from strew.cli.leaving import hand_over
 from strew.cli.logs import configure_logs
 from strew.cli.output import Output
 from strew.cli.transfers import Transfers
 from strew.content.reference import Address
+from strew.dashboard import assets as dashboard
 from strew.fleet import FleetKey
 from strew.store.disk import DiskStore
 
@@ -62,6 +69,7 @@ async def serve(
                     trusting=trusting,
                     seeds=(),
                     on_transfer=transfers.begun,
+                    pages=dashboard.handlers(),
                 ) as agent,
             ):
                 address = Address(*agent.address)
@@ -88,6 +96,7 @@ def _tell(
     """How to join, as commands to copy; with the fleet's secret in them."""
     own = trusting.signatory.keys[0].text
     join, publish = join_command(key, address, trusting), push_command(key, address)
+    page = dashboard_address(settings, key, address)
     out.event(
         "listening",
         host=address.host,
@@ -95,6 +104,7 @@ def _tell(
         node=node,
         join=join,
         publisher=own,
+        dashboard=page,
     )
     data = shlex.quote(str(settings.data_folder))
     out.line(f"tracker and origin at {address}, data in {data}")
@@ -103,6 +113,8 @@ def _tell(
     out.line(f"    {join}")
     out.line("  to publish:")
     out.line(f"    {publish}")
+    out.line("  to look:")
+    out.line(f"    dashboard: {page}")
     out.line("  to let a machine in without showing it that key, here:")
     out.line(f"    {token_command(settings, address)}")
     if settings.profile == "strict":

@@ -59,6 +59,18 @@ class Fleet:
         """The processes of the origin and of all nodes."""
         return [member.child.pid for member in (self.origin, *self.nodes)]
 
+    @property
+    def dashboard(self) -> str:
+        """Where a browser finds the dashboard of the origin's process, with the right to look."""
+        return f"http://{self.origin.address}/#token={self._key.viewer_token()}"
+
+    @property
+    def joining(self) -> dict[str, str]:
+        """The environment in which strew's commands speak to this fleet and nodes join it; with its
+        secret, which ends with it."""
+        at = str(self.origin.address)
+        return {"STREW_FLEET_KEY": self._key.text, "STREW_AT": at, "STREW_JOIN": at}
+
     async def loss(self) -> None:
         """Wait until the origin or a node ends, and raise that as PartialError."""
         ends = [

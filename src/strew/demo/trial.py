@@ -89,6 +89,12 @@ class Sight:
 
 Watcher = Callable[[Sight], None]
 
+Opened = Callable[[Fleet], None]
+"""Told of a fleet that is up, before anything moves."""
+
+Stay = Callable[[Fleet, Result], Coroutine[Any, Any, None]]
+"""What is waited for before a fleet that has its file is ended."""
+
 
 @asynccontextmanager
 async def demo_source(terms: Terms) -> AsyncIterator[SourceFile]:
@@ -102,9 +108,14 @@ async def demo_source(terms: Terms) -> AsyncIterator[SourceFile]:
 
 
 async def measured(
-    strategy: Strategy, terms: Terms, source: SourceFile, on_sight: Watcher
+    strategy: Strategy,
+    terms: Terms,
+    source: SourceFile,
+    on_sight: Watcher,
+    on_open: Opened = lambda _fleet: None,
+    stay: Stay | None = None,
 ) -> Result:
-    """Spread the source in one way. Leaves no process and no file.
+    """Spread the source in one way. Leaves no process and no file; with `stay`, once that is over.
 
     PartialError if a process ended or a transfer failed, UnavailableError if nothing moves.
     """
@@ -116,8 +127,12 @@ async def measured(
             folder, terms.nodes, terms.rate_bytes_per_s, staged, trackerless=terms.trackerless
         )
         async with opened as fleet:
+            on_open(fleet)
             counts = await _spread(strategy, terms, source, fleet, on_sight)
-        return result_of(strategy, source.size_bytes, terms.rate_bytes_per_s, counts)
+            result = result_of(strategy, source.size_bytes, terms.rate_bytes_per_s, counts)
+            if stay is not None:
+                await _first_of(fleet.loss(), stay(fleet, result))
+        return result
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

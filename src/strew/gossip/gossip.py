@@ -248,6 +248,15 @@ class Gossip:
         """Everybody else who is alive or suspect."""
         return list(self._membership.alive())
 
+    def everybody(self) -> list[Member]:
+        """All others in the table, those that died or left a while ago included."""
+        return list(self._membership.table.values())
+
+    @property
+    def strangers(self) -> frozenset[PeerId]:
+        """Living members that this node only heard of: none has spoken for itself yet."""
+        return frozenset(self._membership.strangers)
+
     def member(self, peer: PeerId) -> Member | None:
         """What is known of one member, dead ones included."""
         return self._membership.table.get(peer)
