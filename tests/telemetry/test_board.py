@@ -3,6 +3,7 @@
 import pytest
 
 from strew.errors import ProtocolError
+from strew.telemetry.board import LASTING_S
 from strew.telemetry.protocol import LinkTelemetry
 from strew.telemetry.rows import STALE_AFTER_S
 from strew.telemetry.view import RarestChunk
@@ -184,3 +185,18 @@ def test_a_chunk_that_nobody_has_is_lost_once_that_lasts() -> None:
     told.judge(NOW_S + 5.0, 0.5, {})
     assert {row.verdict.cause for row in told.rows[1:]} == {"no-holder"}
     assert "8 of its missing chunks" in told.rows[1].verdict.why
+
+
+def test_a_cause_that_comes_of_comparing_is_told_once_it_lasts() -> None:
+    told = board()
+    for number in (1, 2, 3):
+        told.hear(machine(number), NOW_S)
+        slow = {"received_bytes_per_s": 1.0, "down": (0, 1.0, 0, 0, 0, 0, 0)} if number == 3 else {}
+        fields = {"fastest_received_bytes_per_s": 900.0, "received_bytes_per_s": 900.0} | slow
+        have = {0} if number == 3 else {0, 1, 2, 3}
+        told.tell(peer(number), telemetry(have, elapsed_s=10.0, **fields), NOW_S)
+    causes = []
+    for after_s in (0.0, LASTING_S - 0.5, LASTING_S):
+        told.judge(NOW_S + after_s, 0.5, {})
+        causes.append([row.verdict.cause for row in told.rows])
+    assert causes == [["", "", ""], ["", "", ""], ["", "", "slow-down"]]

@@ -9,7 +9,7 @@ from strew.messages import PeerId
 from strew.telemetry.cells import NOTHING, cells_of, columns_of
 from strew.telemetry.protocol import Downlink, Source, SwarmTelemetry, Uplink
 from strew.telemetry.stragglers import FINE, Probe, Verdict
-from strew.telemetry.view import MachineRow, MachineState
+from strew.telemetry.view import Cause, MachineRow, MachineState
 
 SHARES_MEMORY: Final = 0.5
 """Weight of the newest message in the shares of states: three of them make most of it. Higher: a
@@ -78,6 +78,7 @@ class Row:
         "shown",
         "shown_cells",
         "state",
+        "suspected",
         "telemetry",
         "told_s",
         "up",
@@ -110,6 +111,8 @@ class Row:
         self.rates: tuple[float, float] = (0, 0)
         """Configured, down and up; 0 for no limit."""
         self.verdict: Verdict = FINE
+        self.suspected: tuple[Cause, float] = ("", 0.0)
+        """The last judgement's cause, and since when it is the same."""
         self.shown: dict[str, Any] = {}
         self.shown_cells = NOTHING * columns_of(chunk_count)
         self._cells = self.shown_cells

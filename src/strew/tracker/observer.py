@@ -168,11 +168,14 @@ class Observer:
     def announced(self, record: NodeRecord) -> None:
         """A node announced: what its record is now."""
         now = self._clock()
-        for board in self._boards.values():
+        for artifact, board in self._boards.items():
+            row = board.row(record.peer.id)
+            if row is not None and row.state == "seeding" and artifact not in record.swarms:
+                continue  # it has something newer in its place, as most have of most boards
             told = told_of(board.facts, record)
             if told is not None:
                 board.hear(told, now)
-            elif (row := board.row(record.peer.id)) is not None and row.is_under_way:
+            elif row is not None and row.is_under_way:
                 board.left(row.id, now)
 
     def left(self, peer: PeerId) -> None:
