@@ -31,7 +31,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from bench.figures import MIB, surroundings
 from bench.processes import Processes
 
-MARKS = {"first_paint_s": 1.0, "map_s": 1.0, "frames_per_s": 10.0, "private_mib": 150.0}
+MARKS = {"first_paint_s": 1.0, "frames_per_s": 10.0, "private_mib": 150.0}
 
 LOOK_AFTER_S = 6.0
 """After the publication: chunks are on their way to everybody."""
