@@ -11,7 +11,7 @@ from strew.announce.protocol import Holding
 from strew.content.bitfield import Bitfield
 from strew.content.manifest import Manifest
 from strew.content.reference import parse_name
-from strew.errors import NotFoundError, ProtocolError
+from strew.errors import NotFoundError, ProtocolError, UnavailableError
 from strew.messages import PeerId
 from strew.telemetry.protocol import (
     BanTelemetry,
@@ -219,6 +219,41 @@ async def test_a_swarm_says_which_chunks_its_nodes_have(on: Served) -> None:
         peer_id(2): Bitfield(1).to_wire(),
         peer_id(3): None,
     }
+
+
+async def test_another_name_begins_another_transfer(on: Served) -> None:
+    """Who looks at the board has its stream ended, and finds the new one when it comes back."""
+    made = await published(on, 2)
+    board = await on.client.board(made.id)
+    stream = on.client.events(kinds=("board",), artifact=made.id, last_event_id=str(board.event_id))
+    await anext(stream)
+    await on.client.publish(parse_name("other:1"), made.id)
+    with pytest.raises(UnavailableError, match="ended the event stream"):
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                await anext(stream)
+    again = await on.client.board(made.id)
+    assert again.references == ["app:1", "other:1"]
+    assert again.published_unix_s > board.published_unix_s
+
+
+async def test_who_takes_a_newer_version_is_not_waited_for_at_the_older_one(on: Served) -> None:
+    first = await published(on, 2, 3)
+    done = msgspec.structs.replace(whole(first), origin=False)
+    await on.client.announce(announce(2, done, follows=("app:*",)))
+    newer = manifest("app.bin", b"other bytes")
+    await on.client.put_manifest(newer.id, newer.raw)
+    await on.client.announce(announce(1, whole(first), whole(newer)))
+    await on.client.publish(parse_name("app:2"), newer.id)
+    for number in (2, 3):
+        handout = await on.client.announce(announce(number, follows=("app:*",)))
+        await on.client.announce(announce(number, follows=("app:*",), seen=handout.seen))
+    board = await on.client.board(first.id)
+    states = {row.id: row.state for row in board.machines}
+    assert states == {peer_id(1): "seeding", peer_id(2): "seeding", peer_id(3): "gone"}
+    assert board.progress.over
+    running = {of.artifact: of.state for of in await on.client.transfers()}
+    assert running == {first.id: "done", newer.id: "running"}
 
 
 async def test_an_unknown_artifact_has_no_board(on: Served) -> None:

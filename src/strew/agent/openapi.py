@@ -24,6 +24,7 @@ from strew.announce.protocol import Announce, Handout
 from strew.content.reference import NAME_MAX_CHARS, TAG_MAX_CHARS
 from strew.publication import Publication
 from strew.telemetry.protocol import Telemetry, TelemetryWanted
+from strew.telemetry.recording import Recording
 from strew.telemetry.report import Report
 from strew.telemetry.view import BoardView, TransferSummary
 from strew.tracker.admission import TokenReport, TokenRequest
@@ -61,8 +62,9 @@ _TEMPLATE = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
 
 
 class Spoken(NamedTuple):
-    """What one operation is about. `takes` and `gives` are types, told in JSON, or the media type
-    of what is not JSON; `also` are statuses beside `status` that are no refusals."""
+    """What one operation is about. `takes` and `gives` are types, told in JSON (several in a tuple:
+    one of them), or the media type of what is not JSON; `also` are statuses beside `status` that
+    are no refusals."""
 
     about: str
     gives: Any = None
@@ -89,7 +91,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "resolve": Spoken("What a name names.", Publication),
     "swarm": Spoken("Who has how much of an artifact.", SwarmReport),
     "board": Spoken("All that is shown of a transfer; `board` events go on from it.", BoardView),
-    "report": Spoken("Where the time of a transfer went.", Report, query=RECORDING),
+    "report": Spoken("Where the time of a transfer went.", (Report, Recording), query=RECORDING),
     "nodes": Spoken("Which nodes live.", list[FleetNode]),
     "members": Spoken("The fleet as gossip and the hash table see it.", MembersReport),
     "machine": Spoken("One machine: its transfers, neighbours, bans and events.", MachineView),
@@ -127,7 +129,8 @@ def document(rows: Iterable[Route]) -> Schema:
     """The document of a process that has these routes."""
     rows = list(rows)
     kinds = [kind for row in rows for kind in (SPOKEN[row.op].gives, SPOKEN[row.op].takes)]
-    types = [Problem, *filter(_is_type, kinds)]
+    each = [one for kind in kinds for one in (kind if isinstance(kind, tuple) else (kind,))]
+    types = [Problem, *filter(_is_type, each)]
     found, schemas = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
@@ -201,6 +204,8 @@ def _responses(spoken: Spoken, schema_of: dict[Any, Schema]) -> Schema:
 def _content(kind: Any, schema_of: dict[Any, Schema]) -> Schema:
     if isinstance(kind, str):
         return {kind: {"schema": {"type": "string"}}}
+    if isinstance(kind, tuple):
+        return {JSON: {"schema": {"anyOf": [schema_of[one] for one in kind]}}}
     return {JSON: {"schema": schema_of[kind]} if _is_type(kind) else {}}
 
 

@@ -54,6 +54,10 @@ LOST_AFTER_S: Final = 4.0
 """A chunk is on no machine when none has told of it for so long: what just arrived is told of in
 the next message."""
 
+WAITED_FOR_S: Final = 120.0
+"""A transfer in which nobody fetches is over for a list, whoever follows its name and never began:
+for so long after its publication somebody still may."""
+
 FLOWS_EACH_MIN: Final = 8
 FLOWS_SPARE: Final = 4
 """Links of one machine that are looked at for the largest of all: four times its even share. Lower:
@@ -88,7 +92,7 @@ class Board:
     # --- what is heard ---------------------------------------------------------------------------
 
     def name(self, facts: Facts) -> None:
-        """The artifact got another name, or a newer publication."""
+        """The artifact's names changed, its publication did not."""
         self.facts = facts
 
     def hear(self, told: MachineTold, now: float) -> None:
@@ -203,7 +207,7 @@ class Board:
     def silent(self, now: float, wait_s: float) -> Iterator[Row]:
         """Machines to be probed: silent for longer than they should be, and somebody may wait for
         what they have or lack."""
-        if not self.is_over:
+        if self.waiting_rows():
             for row in self.rows:
                 if (row.is_under_way or row.is_origin) and self._is_silent(row, now, wait_s):
                     yield row
@@ -338,8 +342,9 @@ class Board:
         facts = self.facts
         told = progress_of(facts, self.rows, None, now)
         times_s = sorted(self.times_s)
-        failed = told.failed + told.paused
-        ended = "partial" if failed or told.done < told.total else "done"
+        is_late = now - facts.published_unix_s > WAITED_FOR_S
+        is_over = told.over or (not told.fetching and not told.paused and is_late)
+        ended = "partial" if told.done < told.total else "done"
         return TransferSummary(
             artifact=facts.artifact,
             reference=facts.references[0] if facts.references else "",
@@ -347,7 +352,7 @@ class Board:
             size_bytes=facts.size_bytes,
             chunk_count=facts.chunk_count,
             published_unix_s=facts.published_unix_s,
-            state=ended if told.over else "running",  # type: ignore[arg-type]
+            state=ended if is_over else "running",  # type: ignore[arg-type]
             total=told.total,
             done=told.done,
             failed=told.failed,

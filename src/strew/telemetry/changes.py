@@ -84,13 +84,12 @@ class Changes:
         board = self._board
         head = _encoder.encode(progress)
         room = self._room - len(head) - 200
-        if flows is not None and flows != self._flows_told:
+        if flows is not None:
             size = len(_encoder.encode(flows))
             self._flows_due_s = now + max(FLOWS_EVERY_S, size / (FLOWS_SHARE * BYTES_PER_S))
-            self._flows_told = flows
-            room -= size
-        else:
-            flows = None
+            is_news, self._flows_told = flows != self._flows_told, flows
+            room -= size if is_news else 0
+            flows = flows if is_news else None
         joined, room = self._joined(room, now)
         machines, cells = self._rows(room, now)
         times_s = [round(of, 3) for of in board.times_s[self._times_told :]]

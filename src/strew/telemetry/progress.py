@@ -30,6 +30,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
     chunk_count: int
     published_unix_s: float
+    newer: tuple[ReferenceText, ...] = ()
+    """Names given since to others of the same file name: who follows one of these takes that in its
+    place."""
 
 
 def bound_s(line_s: float, machines: int, chunks: int) -> float:

@@ -134,7 +134,8 @@ class Row:
         """An announce. Counts of telemetry are newer than those of an announce just before it."""
         self.host, self.port = told.host, told.port
         tells = self.telemetry is not None and now - self.told_s <= STALE_AFTER_S
-        if not (told.state == "waiting" and tells):
+        keeps = tells or self.state == "seeding"  # it had all of it, whatever took its place since
+        if not (told.state == "waiting" and keeps):
             self.state, self.reason = told.state, told.reason
         self.is_origin, self.follows = told.is_origin, told.follows
         self.heard_s = max(self.heard_s, now)

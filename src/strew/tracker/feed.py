@@ -169,7 +169,11 @@ class Feed:
         return self._last_id
 
     def renew(self, artifact: str, now: float) -> int:
-        """As `mark`, and what was told of this board before cannot be gone on from."""
+        """As `mark`, and what was told of this board before cannot be gone on from: its streams
+        end, and whoever comes back has to look anew."""
+        for subscriber in self._by_kind[BOARD]:
+            if subscriber.wants(BOARD, artifact):
+                subscriber.end()
         before = self._last_id
         self._next_id(now)
         self._boards.pop(artifact, None)

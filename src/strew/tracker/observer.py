@@ -168,12 +168,15 @@ class Observer:
     def announced(self, record: NodeRecord) -> None:
         """A node announced: what its record is now."""
         now = self._clock()
-        for board in self._boards.values():
+        for artifact, board in self._boards.items():
+            row = board.row(record.peer.id)
+            if row is not None and row.state == "seeding" and artifact not in record.swarms:
+                continue  # it has something newer in its place, as most have of most boards
             told = told_of(board.facts, record)
             if told is not None:
                 board.hear(told, now)
-            else:
-                board.left(record.peer.id, now)
+            elif row is not None and row.is_under_way:
+                board.left(row.id, now)
 
     def left(self, peer: PeerId) -> None:
         """A node said goodbye, or its lease ended."""
@@ -182,17 +185,14 @@ class Observer:
             board.left(peer, now)
 
     def published(self, artifact: ArtifactId) -> None:
-        """An artifact was given a name: its transfer begins, for whoever looks at it later too."""
-        facts = self._sight.facts(artifact)
-        board = self._boards.get(artifact)
-        if facts is not None and board is not None:
-            board.name(facts)
-        else:
-            board = self.board(artifact)
-        if board is not None and facts is not None:
-            now = self._clock()
-            for told in self._sight.machines(facts):
-                board.hear(told, now)
+        """An artifact was given a name: its transfer begins, for whoever looks at it later too, on
+        a board of its own. Others may have been overtaken by it."""
+        self._drop(artifact)
+        self.board(artifact)
+        for other, board in self._boards.items():
+            facts = self._sight.facts(other) if other != artifact else None
+            if facts is not None:
+                board.name(facts)
 
     def tell(self, told: Telemetry, now: float) -> None:
         """Telemetry of a node. ProtocolError if it does not fit its artifact."""
@@ -233,11 +233,13 @@ class Observer:
             return sum(len(of.rows) * of.facts.chunk_count // 8 for of in self._boards.values())
 
         while self._boards and (len(self._boards) >= BOARDS_MAX or weight() > BOARD_BYTES_MAX):
-            gone = next(iter(self._boards))
-            del self._boards[gone]
+            self._drop(next(iter(self._boards)))
+
+    def _drop(self, artifact: ArtifactId) -> None:
+        if self._boards.pop(artifact, None) is not None:
             for times_s in (self._looked_s, self._judge_due_s, self._frame_due_s):
-                times_s.pop(gone, None)
-            self._feed.renew(gone, self._clock())
+                times_s.pop(artifact, None)
+            self._feed.renew(artifact, self._clock())
 
     # --- time passes -----------------------------------------------------------------------------
 
@@ -255,11 +257,14 @@ class Observer:
         bans = self._informants.bans(now)
         waiting = 0
         for artifact, board in list(self._boards.items()):
-            if self._recordings is None and self._is_looked_at(artifact, now):
+            if self._recordings is None:
+                if not self._is_looked_at(artifact, now):
+                    continue
                 self._ask(board, now)
-            if board.is_over and now - board.heard_s > LINGER_S:
+            under_way = board.waiting_rows()
+            if not under_way and now - board.heard_s > LINGER_S:
                 continue
-            waiting = max(waiting, board.waiting_rows())
+            waiting = max(waiting, under_way)
             board.sample(now, self.wait_s)
             if now < self._judge_due_s.get(artifact, 0.0):
                 continue

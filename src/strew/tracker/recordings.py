@@ -85,13 +85,13 @@ class Recordings:
         """The recording that a message belongs to, begun if it is the first of a publication."""
         artifact = ArtifactId(swarm.artifact)
         running = self._running.get(artifact)
+        if running is not None:
+            return running
         facts = self._view.facts(artifact)
         names = self._view.names_of(artifact)
         if facts is None or not names:
-            return running
+            return None
         newest = max(names, key=lambda of: of.published_s)
-        if running is not None:
-            return running
         if self._closed_unix_s.get(artifact, 0.0) >= newest.published_s:
             return None
         if swarm.chunk_count != facts.chunk_count:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from strew.announce.records import ArtifactFacts, NodeRecord
 from strew.announce.reference import follows
@@ -15,6 +15,12 @@ from strew.telemetry.protocol import Telemetry
 from strew.telemetry.rows import MachineTold
 from strew.tracker.reports import NodeReport, SwarmNode, node_report, swarm_node
 from strew.tracker.state import StateStore
+
+NEWER_MAX: Final = 1000
+"""Publications looked through for newer ones of the same file name."""
+
+NEWER_KEPT: Final = 8
+"""Of these, the last ones: each is matched against what a node follows, whenever it announces."""
 
 
 class Sight(Protocol):
@@ -52,8 +58,15 @@ class TrackerSight:
         """As Sight.facts."""
         known = self._state.facts(artifact)
         if known is not None:
-            return facts_of(known, self._state.names_of(artifact))
+            names = self._state.names_of(artifact)
+            return facts_of(known, names, self._newer(known, names))
         return self.beside(artifact) if self.beside is not None else None
+
+    def _newer(self, known: ArtifactFacts, names: Sequence[Publication]) -> list[Publication]:
+        last = max((p.version for p in names), default=0)
+        newer = self._state.publications_since(last, NEWER_MAX) if last else []
+        same = [p for p in newer if p.name == known.name and p.artifact != known.artifact]
+        return same[-NEWER_KEPT:]
 
     def machines(self, facts: Facts) -> Iterable[MachineTold]:
         """As Sight.machines."""
@@ -81,7 +94,9 @@ class TrackerSight:
         return ()
 
 
-def facts_of(known: ArtifactFacts, names: Sequence[Publication]) -> Facts:
+def facts_of(
+    known: ArtifactFacts, names: Sequence[Publication], newer: Sequence[Publication] = ()
+) -> Facts:
     """What a board says of its artifact. Without a name it counts from when it was heard of."""
     return Facts(
         artifact=known.artifact,
@@ -90,13 +105,17 @@ def facts_of(known: ArtifactFacts, names: Sequence[Publication]) -> Facts:
         size_bytes=known.size_bytes,
         chunk_count=known.chunk_count,
         published_unix_s=max((p.published_s for p in names), default=known.added_s),
+        newer=tuple(p.reference for p in newer),
     )
 
 
 def told_of(facts: Facts, record: NodeRecord) -> MachineTold | None:
     """A node's part in an artifact; None if it has none and follows none of its names."""
     following = any(follows(record.follows, reference) for reference in facts.references)
-    if not following and facts.artifact not in record.swarms:
+    is_in = facts.artifact in record.swarms
+    if not is_in and any(follows(record.follows, reference) for reference in facts.newer):
+        return None  # it takes what has the same name and is newer
+    if not following and not is_in:
         return None
     node = swarm_node(
         facts.artifact, record, facts.published_unix_s, record.heard_s, following=following
@@ -121,6 +140,6 @@ def machine_told(node: SwarmNode, published_unix_s: float) -> MachineTold:
         sent_bytes=node.sent_bytes,
         received_bytes_per_s=node.received_bytes_per_s,
         sent_bytes_per_s=node.sent_bytes_per_s,
-        done_unix_s=None if node.done_s is None else published_unix_s + node.done_s,
+        done_unix_s=published_unix_s + node.done_s if node.done_s else None,  # 0: before it
         reason=node.reason,
     )
