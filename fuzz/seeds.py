@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from strew import codec
+from strew.agent.probing import ProbeRequest
 from strew.announce import protocol as announces
 from strew.certificates.authority import request_of
 from strew.certificates.identity import NODE_URI
@@ -319,6 +320,9 @@ def seeds() -> dict[str, list[bytes]]:
             b"0123456789abcdef." + b"A" * 43,
         ],
         "manifest": _manifests(),
+        "probe": [
+            msgspec.json.encode(ProbeRequest(port=7301, nonce="0123456789abcdef", padding="x" * 9)),
+        ],
         "publication": [
             msgspec.json.encode(PUBLICATION),
             msgspec.json.encode(signed(PUBLICATION, (SIGNING,), 2e9)),

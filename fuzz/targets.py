@@ -22,6 +22,7 @@ from strew import codec
 from strew.access.tokens import is_token, parse_token
 from strew.agent.anchors import parse_anchor
 from strew.agent.config import load
+from strew.agent.probing import PADDING_CHARS_MAX, decode_probe, probe_datagram
 from strew.agent.quantity import parse_duration, parse_rate, parse_size
 from strew.agent.ranges import part_asked_for
 from strew.agent.settings import KEYS
@@ -59,7 +60,7 @@ from strew.telemetry.view import BoardChange, BoardView
 from strew.telemetry.watched import Watched
 from strew.tracker.problem import error_of_answer
 from strew.transfer.handshake import Handshake
-from strew.transfer.sealing import Fault, Seal
+from strew.transfer.sealing import DATAGRAM_BYTES_MAX, Fault, Seal
 from strew.trust import dsse
 from strew.trust.keys import PublicKey, SigningKey, member_key
 from strew.trust.policy import Trust
@@ -314,6 +315,15 @@ def references(data: bytes) -> None:
         follows((parse_pattern(text),), "app:1")
 
 
+def probe(data: bytes) -> None:
+    """A request to be dialled back: at the asker's address, whatever it says."""
+    with contextlib.suppress(ProtocolError):
+        asked = decode_probe(data)
+        assert asked.port is None or 0 < asked.port < 65536
+        assert len(asked.padding) <= PADDING_CHARS_MAX
+        assert len(probe_datagram(asked.nonce)) == DATAGRAM_BYTES_MAX
+
+
 def quantities(data: bytes) -> None:
     """Numbers with units, and the text of every setting."""
     text = data.decode("utf-8", "surrogateescape")
@@ -373,6 +383,7 @@ TARGETS: dict[str, Target] = {
         handshake,
         keys,
         manifest,
+        probe,
         publication,
         quantities,
         ranges,

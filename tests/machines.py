@@ -39,11 +39,10 @@ class Api:
         self._tls = tls
         self._token = key.node_token()
 
-    def bytes(self, path: str) -> bytes:
-        """The body of an answer; OSError if there is none."""
-        request = urllib.request.Request(
-            self._root + path, headers={"Authorization": f"Bearer {self._token}"}
-        )
+    def bytes(self, path: str, data: bytes | None = None) -> bytes:
+        """The body of an answer to a GET, or to a POST of `data`; OSError if there is none."""
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self._root + path, headers=headers, data=data)
         with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S, context=self._tls) as answer:
             body = answer.read()
         assert isinstance(body, bytes)
@@ -51,6 +50,9 @@ class Api:
 
     def json(self, path: str) -> Any:
         return json.loads(self.bytes(f"/api/v1/{path}"))
+
+    def post(self, path: str, value: Any) -> Any:
+        return json.loads(self.bytes(f"/api/v1/{path}", json.dumps(value).encode()))
 
     def swarm(self, artifact: str) -> dict[str, Any]:
         """What the process says of its part in a swarm; empty if it has none, or is silent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -13,12 +14,23 @@ import pytest
 from strew.agent import storing
 from strew.agent.storing import SLOW_S, StoreThread
 
+SWITCHES = storing._switches
+
 
 @pytest.fixture
 async def thread() -> AsyncIterator[StoreThread]:
     one = StoreThread(asyncio.get_running_loop())
     yield one
     await asyncio.to_thread(one.stop)
+
+
+@pytest.fixture(autouse=True)
+def uninterrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine with time for this process: elsewhere what is slow here may not count as
+    slow, since it was interrupted meanwhile."""
+    waits = itertools.count()
+    monkeypatch.setattr(storing, "_switches", lambda: (next(waits), 0))
+    monkeypatch.setattr(storing, "SLOW_TWICE_S", 60.0)
 
 
 async def until(true: Any) -> None:
@@ -30,6 +42,24 @@ async def until(true: Any) -> None:
 def slow() -> str:
     time.sleep(SLOW_S * 1.5)
     return "slow"
+
+
+def test_who_sleeps_gives_up_the_processor_of_its_own_accord() -> None:
+    before = SWITCHES()
+    time.sleep(0.001)
+    assert SWITCHES()[0] > before[0]
+
+
+async def test_work_that_was_interrupted_counts_as_quick(
+    thread: StoreThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = itertools.count()
+    monkeypatch.setattr(storing, "_switches", lambda: (next(both),) * 2)
+    for _ in range(2):
+        thread.submit(slow, lambda *out: None)
+    done: list[str] = []
+    thread.submit(lambda: None, lambda *out: done.append("inline"))
+    assert done == ["inline"]
 
 
 async def test_quick_work_is_done_before_submit_returns(thread: StoreThread) -> None:

@@ -256,8 +256,10 @@ async def test_a_slow_disk_is_blamed(tmp_path: Path, monkeypatch: pytest.MonkeyP
         manifest = await fleet.publish(file_in(tmp_path))
         await until_told(fleet, fleet.nodes[0])
         report = await report_at(fleet, manifest)
-        assert report.causes[0].cause == Cause.DISK
-        assert report.causes[0].share > 0.5
+        # how long fsync takes is up to the machine that this runs on
+        lost = [of for of in report.causes if of.cause != Cause.FINISHING]
+        assert lost[0].cause == Cause.DISK
+        assert lost[0].seconds > sum(of.seconds for of in lost) / 2
 
 
 async def test_a_sender_that_is_slow_is_blamed(tmp_path: Path) -> None:

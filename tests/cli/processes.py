@@ -142,10 +142,10 @@ class Done:
         return finals[0]
 
 
-def run(*words: str, env: dict[str, str], cwd: Path) -> Done:
-    """Run a command to its end, as a process."""
+def run(*words: str, env: dict[str, str], cwd: Path, wrapped: Sequence[str] = ()) -> Done:
+    """Run a command to its end, as a process. `wrapped` is put before it."""
     process = subprocess.run(
-        [sys.executable, "-m", "strew", *words],
+        [*wrapped, sys.executable, "-m", "strew", *words],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,

@@ -57,7 +57,7 @@ def test_every_finding_that_is_not_ok_has_a_remedy() -> None:
     bad = settings_with(data="/proc/nowhere", join="127.0.0.1:1", listen="192.0.2.1:7301")
     found = list(examine(bad))
     assert {f.check for f in found if f.level == "failed"} >= {"store", "port", "tracker"}
-    assert all(f.remedy for f in found if f.level != "ok")
+    assert all(bool(f.remedy) is (f.level != "ok") for f in found)
 
 
 def test_a_taken_port_is_seen() -> None:
@@ -65,6 +65,14 @@ def test_a_taken_port_is_seen() -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         (finding,) = findings("port", settings_with(listen=address))
     assert finding.level == "warning" and "is taken" in finding.detail
+
+
+def test_a_port_that_only_udp_lacks_is_seen() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        (finding,) = findings("port", settings_with(listen=address))
+    assert finding.level == "warning" and "is taken for UDP" in finding.detail
 
 
 def test_loopback_is_enough_for_a_tracker_on_loopback() -> None:

@@ -11,11 +11,16 @@ from strew.content.reference import Address
 
 HERE = Address("127.0.0.1", 7301)
 HAS_ALL = {"complete": True, "state": "seeding", "sent_bytes": 5 << 20, "received_bytes": 0}
+TAKES = {"complete": True, "state": "seeding", "sent_bytes": 0, "received_bytes": 64 << 20}
 FETCHES = {"complete": False, "state": "fetching", "sent_bytes": 0, "received_bytes": 1 << 20}
 
 
 def report(
-    *swarms: dict[str, Any], links: int = 1, stale: bool = False, members: int = 0
+    *swarms: dict[str, Any],
+    links: int = 1,
+    stale: bool = False,
+    members: int = 0,
+    suspects: int = 0,
 ) -> NodeReport:
     return NodeReport(
         id="0" * 32,
@@ -26,7 +31,7 @@ def report(
             "silent_s": 90.0 if stale else 1.0,
             "last_failure": "refused" if stale else "",
         },
-        gossip={"living": members},
+        gossip={"living": members, "suspects": suspects},
         swarms={str(number): swarm for number, swarm in enumerate(swarms)},
     )
 
@@ -40,6 +45,11 @@ def report(
         (report(FETCHES, links=0), "failed", "nobody is connected"),
         (report(HAS_ALL, stale=True), "failed", "1 artifacts"),
         (report(HAS_ALL, stale=True, members=2), "ok", "2 other members"),
+        (report(members=20, suspects=2), "ok", "20 other members"),
+        (report(members=20, suspects=3), "warning", "3 members do not answer"),
+        (report(TAKES), "ok", "received 64.0 MiB"),
+        (report(TAKES, members=2), "warning", "takes and gives nothing"),
+        (report(TAKES | {"sent_bytes": 1 << 20}, members=2), "ok", "sent 1.00 MiB"),
         (report(FETCHES | {"state": "paused", "reason": "no space"}), "failed", "not going on"),
     ],
 )

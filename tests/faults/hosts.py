@@ -23,9 +23,9 @@ class Inside(Api):
         self._root = f"http://{host.address}:{port}"
         self._namespace = host.namespace
 
-    def bytes(self, path: str) -> bytes:
+    def bytes(self, path: str, data: bytes | None = None) -> bytes:
         with namespaces.entered(self._namespace):
-            return super().bytes(path)
+            return super().bytes(path, data)
 
 
 class Machines(Members):

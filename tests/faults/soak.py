@@ -15,6 +15,7 @@ import os
 import random
 import secrets
 import signal
+import stat
 import sys
 import tempfile
 import time
@@ -24,6 +25,7 @@ from pathlib import Path
 
 from strew.content.digest import ArtifactId
 from strew.content.reference import parse_address
+from strew.store.pool import OPEN_FILES_MAX
 from tests.cli.processes import until
 from tests.faults.liars import KINDS, Liars
 from tests.machines import Fleet, Machine
@@ -44,23 +46,33 @@ SETTLED_AFTER = 3
 DESCRIPTORS_MORE_MAX = 24
 """Links come and go: a few more or fewer than before say nothing."""
 
+FILES_MAX = OPEN_FILES_MAX + 16
+"""Files of artifacts are kept open, up to a number that takes many publications to reach: these are
+counted apart. Beside them the databases and what is being written."""
+
 MEMORY_MORE_MAX_BYTES = 48 << 20
 """Buffers and the interpreter's own pools; what leaks grows with every publication."""
 
 
 @dataclass(slots=True)
 class Size:
-    """Of one process at one moment."""
+    """Of one process at one moment; `descriptors` are those that are no files."""
 
     pid: int
     descriptors: int
+    files: int
     memory_bytes: int
 
     @classmethod
     def of(cls, pid: int) -> Size:
-        descriptors = len(os.listdir(f"/proc/{pid}/fd"))
+        descriptors = files = 0
+        for each in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                is_file = stat.S_ISREG(each.stat().st_mode)
+                files += is_file
+                descriptors += not is_file
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        return cls(pid, descriptors, pages * os.sysconf("SC_PAGE_SIZE"))
+        return cls(pid, descriptors, files, pages * os.sysconf("SC_PAGE_SIZE"))
 
 
 class Soak:
@@ -171,6 +183,7 @@ class Soak:
             grown.append(more)
             told = f"{name} after {self._lives[name]} publications: {before} -> {now}"
             assert now.descriptors - before.descriptors <= DESCRIPTORS_MORE_MAX, told
+            assert now.files <= FILES_MAX, told
             assert more <= MEMORY_MORE_MAX_BYTES, told
         for machine in machines:
             assert "Traceback" not in machine.running.errors, machine.running.errors

@@ -77,6 +77,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", f"{_V1}/swarms/{{id}}/report", "report", READ),
     Route("GET", f"{_V1}/nodes", "nodes", READ),
     Route("GET", f"{_V1}/members", "members", READ),
+    Route("GET", f"{_V1}/targets", "targets", READ),
     Route("GET", f"{_V1}/nodes/{{node}}", "machine", READ),
     Route("GET", f"{_V1}/events", "events", READ, held=True),
     Route("GET", f"{_V1}/node", "node", READ),
@@ -92,6 +93,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("POST", f"{_V1}/gossip", "gossip", NODE),
     Route("POST", f"{_V1}/transfers", "fetch", NODE),
     Route("POST", f"{_V1}/certificates", "certify", NODE),
+    Route("POST", f"{_V1}/probe", "probe", NODE),
     # publishing
     Route("PUT", f"{_V1}/artifacts/{{id}}/manifest", "upload", PUBLISH),
     Route("PUT", f"{_V1}/uploads/{{id}}", "take", PUBLISH),

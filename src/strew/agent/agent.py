@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 import structlog
 
+from strew.agent import lag
 from strew.agent.arrivals import Arrivals
 from strew.agent.client import HOST_HEADER
 from strew.agent.fetches import Fetches
@@ -29,6 +30,7 @@ from strew.agent.securing import Security, Tls
 from strew.agent.settings import Settings
 from strew.agent.storing import StoreThread
 from strew.agent.telemetering import Telemetering
+from strew.agent.tracing import tracing_of
 from strew.agent.trackers import Trackers
 from strew.agent.transfer import Transfer
 from strew.agent.trusting import Trusting
@@ -127,6 +129,7 @@ class Agent:
         self.fetches = Fetches(self, store, on_transfer or (lambda transfer: None))
         self._arrivals = Arrivals(self, store)
         self.metrics = AgentMetrics(self)
+        self.tracing = tracing_of(settings, self.identity.node)
         self.trusting = trusting
         trusting.on_refusal = self.metrics.name_refused
         self.up = TokenBucket(settings.rate_up_bytes_per_s, loop.time)
@@ -218,6 +221,7 @@ class Agent:
             self.memory.recall()
             self.spawn(self.memory.keep())
         self.spawn(self.trusting.watch(self._trust_changed))
+        self.spawn(lag.watch(self.metrics.lagged))
         self.trackers.start()
         if self.trackers.names:
             self.spawn(self._telemetering.keep())
@@ -270,6 +274,8 @@ class Agent:
         if self.gossiping is not None:
             self.gossiping.port.close()
         await asyncio.to_thread(self.storing.stop)
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
         if self.session is not None:
             await self.session.close()
 

@@ -31,6 +31,7 @@ from strew.agent.files import Files
 from strew.agent.looking import Looking, NodeSight
 from strew.agent.memberships import members_report
 from strew.agent.openapi import document
+from strew.agent.probing import Prober, decode_probe
 from strew.agent.recollecting import own_telemetry
 from strew.agent.requests import FetchRequest
 from strew.agent.transfer import Transfer
@@ -44,10 +45,19 @@ from strew.gossip.protocol import EXCHANGE_BYTES_MAX
 from strew.tracker.admission import Admission
 from strew.tracker.client import PEM
 from strew.tracker.clientfaults import client_faults
-from strew.tracker.gate import Gate, Guard, Handler, RequestMetrics, body_of, reference_of
+from strew.tracker.gate import (
+    Gate,
+    Guard,
+    Handler,
+    RequestMetrics,
+    body_of,
+    reference_of,
+    source_of,
+)
 from strew.tracker.reporting import answer
 from strew.tracker.reports import PublishRequest, record_fits
 from strew.tracker.service import Tracker
+from strew.tracker.targets import targets_of
 from strew.transfer.web import HEAD_BYTES_MAX, IDLE_S
 from strew.trust import dsse
 
@@ -89,6 +99,7 @@ class NodeApi:
         self._files = Files(agent)
         self._contents = Contents(agent, tracker)
         self._pages = pages
+        self._prober = Prober()
         self._looking = Looking(agent, self._directory) if tracker is None else None
         self._document = b""
 
@@ -107,6 +118,7 @@ class NodeApi:
             "swarm": self._swarm,
             "report": self._report,
             "nodes": self._nodes,
+            "targets": self._targets,
             "names": self._names,
             "resolve": self._resolve,
             "publish": self._publish,
@@ -116,6 +128,7 @@ class NodeApi:
             "fetch": self._fetch,
             "gossip": self._gossip,
             "certify": self._certify,
+            "probe": self._probe,
             "gossip-nodes": self._nodes,
             "gossip-names": self._names,
             "gossip-swarm": self._swarm,
@@ -243,6 +256,9 @@ class NodeApi:
         names = self._contents.names()
         return _json(await asyncio.to_thread(self._contents.report, manifest, names))
 
+    async def _targets(self, _request: web.Request) -> web.Response:
+        return _json(targets_of(self._directory.nodes()))
+
     async def _names(self, _request: web.Request) -> web.Response:
         return _json(self._directory.names())
 
@@ -311,6 +327,10 @@ class NodeApi:
         if security is None or transport is None:
             raise NotFoundError("this process issues no certificates")
         return web.Response(body=security.reissue(body, transport), content_type=PEM)
+
+    async def _probe(self, request: web.Request) -> web.Response:
+        asked = decode_probe(await body_of(request, REQUEST_BYTES_MAX))
+        return _json(await self._prober.answer(asked, source_of(request)))
 
     async def _fetch(self, request: web.Request) -> web.Response:
         body = await body_of(request, REQUEST_BYTES_MAX)

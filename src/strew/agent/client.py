@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import hdrs
 
+from strew.agent.probing import ProbeReport, ProbeRequest
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
 from strew.content.reference import Address
@@ -92,6 +93,13 @@ class NodeClient(TrackerClient):
     async def transfer(self, artifact: ArtifactId) -> TransferReport:
         """How far a transfer of that process is. NotFoundError if it has none."""
         return await self._listed(f"/api/v1/transfers/{artifact}", TransferReport)
+
+    async def probe(self, asked: ProbeRequest) -> ProbeReport:
+        """Be dialled back by that process. NotFoundError by one that is older than this."""
+        body = await self._asked(
+            "POST", "/api/v1/probe", self._node, data=msgspec.json.encode(asked)
+        )
+        return self._decoded(body, ProbeReport)
 
     async def exchange(self, body: bytes) -> bytes:
         """Compare what is known of the fleet; see strew.gossip.exchange for the bodies."""

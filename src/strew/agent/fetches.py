@@ -12,7 +12,7 @@ import structlog
 
 from strew.agent.envelopes import gather
 from strew.agent.eviction import keep_limit
-from strew.agent.transfer import Stage, Transfer
+from strew.agent.transfer import Outcome, Stage, Transfer
 from strew.content.bitfield import Bitfield
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
@@ -43,11 +43,6 @@ class Fetches:
         self._on_transfer = on_transfer
         self._doubted: set[ArtifactId] = set()
         self._leaving: set[asyncio.Task[None]] = set()
-
-    @property
-    def active(self) -> int:
-        """Transfers under way."""
-        return sum(not transfer.finished.done() for transfer in self.transfers.values())
 
     def seed(self, manifest: Manifest, *, origin: bool) -> None:
         """Take part in the swarm of an artifact that is complete here."""
@@ -152,17 +147,20 @@ class Fetches:
         only_sources: bool = False,
         as_name_in: Path | None = None,
         holder: tuple[str, int] | None = None,
+        version: int = 0,
     ) -> Transfer:
         """Start (or find) the transfer of an artifact to `target`; None keeps it in the store.
 
         With `as_name_in` the target is the published name inside that folder. `holder` is asked for
-        the manifest before any tracker.
+        the manifest before any tracker. `version` is that of the publication it is fetched by.
         """
         running = self.transfers.get(artifact)
         if running is not None and not running.finished.done():
             return running
         transfer = Transfer(artifact, target, reference, sources, only_sources, holder)
+        transfer.version = version
         transfer.started_s = self._agent.now()
+        transfer.enter("locating", transfer.started_s)
         self.transfers[artifact] = transfer
         self._agent.sampler.began(transfer)
         self._on_transfer(transfer)
@@ -192,29 +190,43 @@ class Fetches:
                 self.seed(manifest, origin=True)
             else:
                 self._agent.tell(StateChanged(transfer.artifact, "seeding"))
-            transfer.end(path, None)
-            self._agent.sampler.ended(transfer)
-            self._agent.metrics.transfer_done(transfer)
+            self._end(transfer, path, None, "done")
             if transfer.reference:
                 self._agent.spawn(gather(self._agent, transfer))
         except StrewError as error:
             self._tell_state(transfer, "failed", error.message)
-            _log.warning("transfer failed", artifact=transfer.artifact, reason=str(error))
-            transfer.end(None, error)
-            self._agent.sampler.ended(transfer)
+            self._end(transfer, None, error)
         except asyncio.CancelledError:
-            self._agent.sampler.forget(transfer.artifact)
-            transfer.end(None, NotFoundError(f"transfer of {transfer.artifact} was stopped"))
+            stopped = NotFoundError(f"transfer of {transfer.artifact} was stopped")
+            self._end(transfer, None, stopped, "stopped")
             raise
         except Exception as error:  # a fault of ours: nobody may wait for ever for its end
             _log.error("transfer broke", artifact=transfer.artifact, exc_info=True)
             failure = StrewError(f"transfer of {transfer.artifact} broke: {error!r}")
             self._tell_state(transfer, "failed", failure.message)
-            transfer.end(None, failure)
+            self._end(transfer, None, failure)
+
+    def _end(
+        self,
+        transfer: Transfer,
+        path: Path | None,
+        error: StrewError | None,
+        outcome: Outcome = "failed",
+    ) -> None:
+        """Settle a transfer, and count it."""
+        transfer.ended_s = transfer.ended_s or self._agent.now()
+        transfer.outcome = outcome
+        transfer.end(path, error)
+        if outcome == "stopped":
+            self._agent.sampler.forget(transfer.artifact)
+        else:
             self._agent.sampler.ended(transfer)
+        self._agent.metrics.transfer_ended(transfer)
+        if self._agent.tracing is not None:
+            self._agent.tracing.transfer_ended(transfer, self._agent.now())
 
     def _enter(self, transfer: Transfer, stage: Stage) -> None:
-        transfer.stage = stage
+        transfer.enter(stage, self._agent.now())
         self._agent.sampler.entered(transfer)
 
     def _known_manifest(self, transfer: Transfer) -> bytes:
@@ -270,11 +282,13 @@ class Fetches:
         return transfer.disk_failed
 
     def _pause(self, transfer: Transfer, error: DiskError | StrewError) -> None:
+        is_first = all(stage != "paused" for stage, _ in transfer.stages)
         transfer.reason = error.message
         self._enter(transfer, "paused")
         transfer.disk_failed = error
         self._tell_state(transfer, "paused", error.message)
-        _log.warning("paused", artifact=transfer.artifact, reason=str(error))
+        if is_first:  # it looks at the disk again every few seconds, perhaps for days
+            _log.warning("paused", artifact=transfer.artifact, reason=str(error))
 
     def _tell_state(self, transfer: Transfer, state: str, reason: str) -> None:
         """Tell the fleet of a transfer that does not go on, whether it is in the swarm or not."""

@@ -91,4 +91,5 @@ class Follower:
             reference=publication.reference,
             as_name_in=self._into,
             holder=obtain.holder,
+            version=publication.version,
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from strew.agent.quantity import UNLIMITED, exact_size, parse_size
 from strew.content.reference import Address, parse_address
@@ -128,6 +129,21 @@ def parse_zone(text: str) -> str:
         raise UsageError(
             f"{text[:ZONE_MAX_CHARS]!r} is not a zone",
             hint=f"up to {ZONE_MAX_CHARS} ASCII characters without spaces, such as rack-12",
+        )
+    return text
+
+
+def parse_collector(text: str) -> str:
+    """The address of a collector, without the path that its protocol adds."""
+    url = urlsplit(text)
+    try:
+        good = url.scheme in ("http", "https") and url.hostname and url.port != 0
+    except ValueError:
+        good = False
+    if not good or url.query or url.fragment or not text.isprintable() or " " in text:
+        raise UsageError(
+            f"{text[:80]!r} is not the address of a collector",
+            hint="write such as http://collector.example.org:4318",
         )
     return text
 

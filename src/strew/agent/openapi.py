@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ from strew.access.routes import Pass, Route
 from strew.agent.client import HELD, NodeReport, TransferReport
 from strew.agent.contents import ContentsReport
 from strew.agent.memberships import MembersReport
+from strew.agent.probing import ProbeReport, ProbeRequest
 from strew.agent.requests import FetchRequest
 from strew.announce.protocol import Announce, Handout
 from strew.content.reference import NAME_MAX_CHARS, TAG_MAX_CHARS
@@ -33,6 +35,7 @@ from strew.tracker.problem import CONTENT_TYPE, Problem
 from strew.tracker.reporting import RECORDING
 from strew.tracker.reports import ArtifactReport, MachineView, PublishRequest, SwarmReport
 from strew.tracker.reports import NodeReport as FleetNode
+from strew.tracker.targets import TargetGroup
 
 VERSION: Final = "3.1.1"
 
@@ -62,9 +65,9 @@ _TEMPLATE = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
 
 
 class Spoken(NamedTuple):
-    """What one operation is about. `takes` and `gives` are types, told in JSON (several in a tuple:
-    one of them), or the media type of what is not JSON; `also` are statuses beside `status` that
-    are no refusals."""
+    """What one operation is about. `takes` and `gives` are types, told in JSON, or the media type
+    of what is not JSON; a tuple where the answer is of one of several types. `also` are statuses
+    beside `status` that are no refusals."""
 
     about: str
     gives: Any = None
@@ -91,9 +94,14 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "resolve": Spoken("What a name names.", Publication),
     "swarm": Spoken("Who has how much of an artifact.", SwarmReport),
     "board": Spoken("All that is shown of a transfer; `board` events go on from it.", BoardView),
-    "report": Spoken("Where the time of a transfer went.", (Report, Recording), query=RECORDING),
+    "report": Spoken(
+        "Where the time of a transfer went, or the recording that says so.",
+        (Report, Recording),
+        query=RECORDING,
+    ),
     "nodes": Spoken("Which nodes live.", list[FleetNode]),
     "members": Spoken("The fleet as gossip and the hash table see it.", MembersReport),
+    "targets": Spoken("Which nodes live, as Prometheus' HTTP discovery asks.", list[TargetGroup]),
     "machine": Spoken("One machine: its transfers, neighbours, bans and events.", MachineView),
     "events": Spoken("What happens, as server-sent events.", EVENTS, query="kinds"),
     "node": Spoken("This node as it is now.", NodeReport),
@@ -109,6 +117,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "telemetry": Spoken("A node tells how its transfers go.", TelemetryWanted, Telemetry),
     "gossip": Spoken("One body of an exchange between two members.", BYTES, BYTES),
     "certify": Spoken("Renew the certificate of this connection.", PEM, BYTES),
+    "probe": Spoken("Have this process dial the asker back.", ProbeReport, ProbeRequest),
     "fetch": Spoken("Have this node fetch an artifact.", TransferReport, FetchRequest, 202),
     "upload": Spoken("Give the tracker a manifest.", Schema, BYTES, also=(201,)),
     "take": Spoken(
@@ -129,8 +138,8 @@ def document(rows: Iterable[Route]) -> Schema:
     """The document of a process that has these routes."""
     rows = list(rows)
     kinds = [kind for row in rows for kind in (SPOKEN[row.op].gives, SPOKEN[row.op].takes)]
-    each = [one for kind in kinds for one in (kind if isinstance(kind, tuple) else (kind,))]
-    types = [Problem, *filter(_is_type, each)]
+    single = chain.from_iterable(kind if isinstance(kind, tuple) else (kind,) for kind in kinds)
+    types = [Problem, *filter(_is_type, single)]
     found, schemas = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
@@ -205,7 +214,7 @@ def _content(kind: Any, schema_of: dict[Any, Schema]) -> Schema:
     if isinstance(kind, str):
         return {kind: {"schema": {"type": "string"}}}
     if isinstance(kind, tuple):
-        return {JSON: {"schema": {"anyOf": [schema_of[one] for one in kind]}}}
+        return {JSON: {"schema": {"anyOf": [schema_of[each] for each in kind]}}}
     return {JSON: {"schema": schema_of[kind]} if _is_type(kind) else {}}
 
 

@@ -17,6 +17,7 @@ from strew.agent.anchors import parse_anchor
 from strew.agent.knob import (
     Knob,
     parse_choice,
+    parse_collector,
     parse_count,
     parse_file,
     parse_folder,
@@ -391,6 +392,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             unit="debug|info|warning|error",
             raising="fewer lines",
             lowering="debug writes several lines per chunk and slows a fast transfer",
+        ),
+    ]
+    otlp_endpoint: Annotated[
+        str | None,
+        Knob(
+            "otlp-endpoint",
+            parse_collector,
+            "OpenTelemetry collector (OTLP over HTTP) that is sent a span for each transfer; needs "
+            "the extra: pip install 'strew[otel]'",
+            unit="URL",
         ),
     ]
 

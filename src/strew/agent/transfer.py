@@ -19,6 +19,13 @@ from strew.errors import StrewError
 
 Stage = Literal["locating", "reusing", "fetching", "paused", "finishing", "done", "failed"]
 
+Outcome = Literal["done", "failed", "stopped"]
+"""Stopped: a newer version took its place, or the process ends."""
+
+STAGES_MAX = 64
+"""Stages remembered of one transfer. A pause that lasts takes two for each look at the disk; those
+that come after the first so many are not told of."""
+
 
 @dataclass(slots=True, eq=False)
 class Transfer:
@@ -32,10 +39,19 @@ class Transfer:
     holder: tuple[str, int] | None = None
     becomes_origin: bool = False
     manifest: Manifest | None = None
+    version: int = 0
+    """Of the publication it was begun by; 0 if by none."""
     stage: Stage = "locating"
+    stages: list[tuple[Stage, float]] = field(default_factory=list)
+    """The first STAGES_MAX of them, each with when it began."""
+    came_bytes: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("origin", "near", "far"), 0)
+    )
+    """Payload verified and stored, by where it came from."""
     reused_bytes: int = 0
     fetched_bytes: int = 0
     fetched_origin_bytes: int = 0
+    outcome: Outcome | None = None
     started_s: float = 0.0
     ended_s: float | None = None
     reason: str = ""
@@ -60,6 +76,12 @@ class Transfer:
         ended = self.finished.done() and not self.finished.cancelled()
         error = self.finished.exception() if ended else None
         return error.code if isinstance(error, StrewError) else ""
+
+    def enter(self, stage: Stage, now: float) -> None:
+        """Go on to another stage."""
+        self.stage = stage
+        if len(self.stages) < STAGES_MAX:
+            self.stages.append((stage, now))
 
     def count(self, traffic: dict[str, int]) -> None:
         """Add what its swarm counted, before that swarm is closed or opened anew."""

@@ -1,9 +1,11 @@
 """What `strew doctor` looks at: each check is one function that gives findings.
 
-A finding says what was seen and, unless all is well, the remedy. Checks only look: none of them
-changes anything or needs a running agent, and each ends within a few seconds.
+A finding says what was seen and, unless all is well, the remedy. Checks leave everything as it was
+(a file that one writes to time the disk is gone at its end), need no running agent, and end within
+a few seconds each.
 """
 
+import ctypes
 import errno
 import http.client
 import importlib
@@ -14,6 +16,7 @@ import resource
 import shutil
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -45,6 +48,23 @@ CLOCK_SKEW_MAX_S = 30.0
 CLOCK_EARLIEST_S = 1_735_689_600.0
 """2025-01-01: a clock before the program existed was never set."""
 
+DISK_SAMPLE_BYTES = 32 * MIB
+"""Written and flushed to time the disk. Less fits into the cache of most drives; more takes a slow
+one longer than a person waits."""
+
+DISK_SAMPLE_S = 3.0
+"""A slower disk is known to be slow after so long."""
+
+DISK_SPEED_SENSIBLE_BYTES_PER_S = 25 * MIB
+"""Where no download rate is set: half of what a link of 500 Mbit/s brings. A slower disk holds up
+the machine's transfers, and what it would pass on."""
+
+TIME_ERROR = 5
+"""What adjtimex(2) returns while nothing keeps the clock in time."""
+
+TIMEX_BYTES = 256
+"""More than struct timex of adjtimex(2) has anywhere."""
+
 CONNECT_TIMEOUT_S = 3.0
 
 LIBRARIES = ("aiohttp", "blake3", "cryptography", "msgspec", "pyfastcdc")
@@ -68,8 +88,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _libraries,
         _descriptors,
         _clock,
+        _time_sync,
         _store_folder,
         _target_folder,
+        _disk_speed,
         _port,
         _fleet_key,
         _certificate,
@@ -140,6 +162,21 @@ def _clock(_: Settings) -> Iterator[Finding]:
         yield Finding("clock", "ok", text)
 
 
+def _time_sync(_: Settings) -> Iterator[Finding]:
+    """Whether the kernel has been told by somebody that its clock is kept in time."""
+    try:
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(TIMEX_BYTES))
+    except (AttributeError, OSError):
+        return  # not on this system
+    if state < 0:
+        return  # a container may not ask
+    if state == TIME_ERROR:
+        remedy = "run an NTP client, such as chrony or systemd-timesyncd"
+        yield Finding("time sync", "warning", "nothing keeps the clock in time", remedy)
+    else:
+        yield Finding("time sync", "ok", "the clock is kept in time")
+
+
 def _store_folder(settings: Settings) -> Iterator[Finding]:
     if settings.data is None:
         yield Finding("store", "failed", "no home folder and no --data", "give --data DIR")
@@ -152,12 +189,51 @@ def _target_folder(settings: Settings) -> Iterator[Finding]:
         yield _folder("target", settings.into)
 
 
+def _nearest(folder: Path) -> Path:
+    """A folder, or the nearest one above that exists."""
+    there = folder.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    return there
+
+
+def _disk_speed(settings: Settings) -> Iterator[Finding]:
+    """How fast the disk of followed files takes what arrives, flushed as a file in place is."""
+    folder = settings.into if settings.follow else settings.data
+    if folder is None:
+        return  # told already
+    try:
+        speed_bytes_per_s = _timed_write(_nearest(folder))
+    except OSError:
+        return  # that the folder cannot be written to is told already
+    needed_bytes_per_s = settings.rate_down_bytes_per_s or DISK_SPEED_SENSIBLE_BYTES_PER_S
+    detail = f"{folder}: {format_size(int(speed_bytes_per_s))}/s written and flushed"
+    if speed_bytes_per_s >= needed_bytes_per_s:
+        yield Finding("disk speed", "ok", detail)
+    else:
+        remedy = "name a folder on a faster disk; transfers here wait for it, and so do others"
+        yield Finding("disk speed", "warning", detail, remedy)
+
+
+def _timed_write(folder: Path) -> float:
+    """Bytes per second that a file without a name takes; it is gone when it is closed. OSError."""
+    piece = os.urandom(MIB)
+    free_bytes = shutil.disk_usage(folder).free
+    wanted_bytes = min(DISK_SAMPLE_BYTES, max(MIB, free_bytes // 4))
+    written_bytes = 0
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        started_s = time.monotonic()
+        while written_bytes < wanted_bytes and time.monotonic() - started_s < DISK_SAMPLE_S:
+            written_bytes += file.write(piece)
+        os.fsync(file.fileno())
+        return written_bytes / max(time.monotonic() - started_s, 1e-6)
+
+
 def _folder(check: str, folder: Path) -> Finding:
     """Whether files can be made in a folder, or in the nearest one above that exists."""
     there = folder.absolute()
     try:
-        while not there.exists() and there != there.parent:
-            there = there.parent
+        there = _nearest(folder)
         if not there.is_dir():
             return Finding(check, "failed", f"{there} is not a folder", "name another folder")
         if not os.access(there, os.W_OK | os.X_OK):
@@ -175,28 +251,39 @@ def _folder(check: str, folder: Path) -> Finding:
 
 
 def _port(settings: Settings) -> Iterator[Finding]:
-    """Whether the address can be listened on; its own running agent also makes it taken."""
+    """Whether the address can be listened on, by TCP and UDP; its own running agent also makes it
+    taken."""
     address = settings.listen
+    for kind, name in ((socket.SOCK_STREAM, "TCP"), (socket.SOCK_DGRAM, "UDP")):
+        trouble = _trouble(address, kind, name)
+        if trouble is not None:
+            yield trouble
+            return
+    detail = f"{address} is free, TCP and UDP"
+    if not _is_loopback(address):
+        yield Finding("port", "ok", detail)
+    elif all(map(_is_loopback, settings.join)):
+        yield Finding("port", "ok", f"{detail}; only this machine can reach it")
+    else:
+        remedy = "on a fleet give --listen an address that other machines reach"
+        yield Finding("port", "warning", f"{detail}; only this machine can reach it", remedy)
+
+
+def _trouble(address: Address, kind: socket.SocketKind, name: str) -> Finding | None:
+    """Why a socket of one kind cannot be had there."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with socket.socket(family, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(tuple(address))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             remedy = "if no strew runs here, choose another port with --listen"
-            yield Finding("port", "warning", f"{address} is taken", remedy)
-        else:
-            remedy = "give --listen an address of this machine"
-            yield Finding("port", "failed", f"{address}: {error.strerror or error}", remedy)
-        return
-    if _is_loopback(address):
-        joins_others = not all(map(_is_loopback, settings.join))
-        detail = f"{address} is free; only this machine can reach it"
-        remedy = "on a fleet give --listen an address that other machines reach"
-        yield Finding("port", "warning" if joins_others else "ok", detail, remedy)
-    else:
-        yield Finding("port", "ok", f"{address} is free")
+            return Finding("port", "warning", f"{address} is taken for {name}", remedy)
+        remedy = "give --listen an address of this machine"
+        return Finding("port", "failed", f"{address}: {error.strerror or error}", remedy)
+    return None
 
 
 def _is_loopback(address: Address) -> bool:

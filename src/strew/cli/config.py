@@ -136,6 +136,7 @@ def _example(knob: Knob) -> str:
         "file or 64 hex digits": '"/etc/strew/fleet.key"',
         "token or file": '"/etc/strew/publish.token"',
         "host name": '"strew.example.org"',
+        "URL": '"http://collector.example.org:4318"',
     }
     example = examples.get(knob.unit) or (
         knob.default if knob.default.isdigit() else f'"{knob.default}"'

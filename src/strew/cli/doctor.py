@@ -16,12 +16,13 @@ from strew.cli.flags import (
     configuration,
 )
 from strew.cli.output import Output, wants_colour
+from strew.cli.reaching import reaching
 from strew.cli.sharing import sharing
 
 app = command_app(
     "doctor",
-    "Check whether this machine can take part and, if a node runs here, whether it really shares; "
-    "say what to do if not.",
+    "Check whether this machine can take part, have those named by --join dial it back, and, if a "
+    "node runs here, look whether it really shares; say what to do if not.",
 )
 
 _MARKS = {"ok": "ok", "warning": "warn", "failed": "FAIL"}
@@ -46,7 +47,7 @@ def doctor(
     settings = configuration("node", file, client, member, follow, store, agent).settings
     colour = wants_colour(sys.stdout)
     findings = []
-    for finding in chain(examine(settings), sharing(settings)):
+    for finding in chain(examine(settings), reaching(settings), sharing(settings)):
         findings.append(finding)
         out.event("finding", **asdict(finding))
         mark = f"{_MARKS[finding.level]:<6}"

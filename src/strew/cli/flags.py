@@ -182,6 +182,7 @@ class ServeFlags:
     dht_open: Annotated[bool | None, setting("dht-open")] = None
     log_format: Annotated[Text, setting("log-format")] = None
     log_level: Annotated[Text, setting("log-level")] = None
+    otlp_endpoint: Annotated[Text, setting("otlp-endpoint")] = None
 
 
 @Parameter(name="*", group="Settings")
@@ -199,6 +200,7 @@ class AgentFlags:
     dht_open: Annotated[bool | None, setting("dht-open")] = None
     log_format: Annotated[Text, setting("log-format")] = None
     log_level: Annotated[Text, setting("log-level")] = None
+    otlp_endpoint: Annotated[Text, setting("otlp-endpoint")] = None
 
 
 Group = (

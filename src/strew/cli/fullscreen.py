@@ -217,12 +217,13 @@ class Transfer(Screen[None]):
         self._say_why()
 
     def _sort(self) -> None:
-        """Put the machines in order; the cursor stays with its machine."""
+        """Put the machines in order. The cursor stays with its machine, once somebody moved it;
+        before, it is on whichever comes first."""
         watched = self._watched
         if watched is None:
             return
         listing = self.query_one(Listing)
-        at = self._selected()
+        at = self._selected() if listing.held else None
         if self._only_lagging:
             self.order = live.stragglers(watched)
         else:

@@ -59,6 +59,8 @@ class Listing(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.held = False
+        """Whether somebody put the cursor where it is: then it is to stay with its entry."""
         self._count = 0
         self._draw: Draw = lambda number, columns: ()
 
@@ -85,13 +87,16 @@ class Listing(ScrollView, can_focus=True):
         self.refresh()
 
     def action_move(self, by: int) -> None:
-        self.cursor = min(max(0, self.cursor + by), max(0, self._count - 1))
+        self._hold(min(max(0, self.cursor + by), max(0, self._count - 1)))
 
     def action_page(self, by: int) -> None:
         self.action_move(by * max(1, self.size.height - 1))
 
     def action_go(self, number: int) -> None:
-        self.cursor = max(0, self._count - 1) if number < 0 else 0
+        self._hold(max(0, self._count - 1) if number < 0 else 0)
+
+    def _hold(self, number: int) -> None:
+        self.held, self.cursor = True, number
 
     def action_choose(self) -> None:
         if self._count:
@@ -101,6 +106,6 @@ class Listing(ScrollView, can_focus=True):
         """The first click is the cursor's, the second opens."""
         number = event.y + round(self.scroll_y)
         if 0 <= number < self._count:
-            self.cursor = number
+            self._hold(number)
             if event.chain == 2:
                 self.action_choose()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from strew.agent.client import NodeReport
-from strew.agent.quantity import format_duration, format_size
+from strew.agent.quantity import MIB, format_duration, format_size
 from strew.agent.settings import Settings
 from strew.cli.checkup import Finding
 from strew.cli.connection import connected_to
@@ -14,6 +14,14 @@ from strew.content.reference import Address
 from strew.errors import ConfigurationError, DeniedError, NotFoundError, StrewError
 
 CHECK = "sharing"
+
+TAKEN_BYTES = 64 * MIB
+"""A node that received so much and sent nothing, in a fleet of three and more, is not reached. Less
+may have come to it last of all."""
+
+SUSPECTS_RATIO = 0.1
+"""Of the members, as in the alert StrewMembersSuspect: one that dies is suspect for seconds, and a
+tenth of a fleet at once is a network."""
 
 ASK_WITHIN_S = 3.0
 """For each process: one on this machine answers in milliseconds."""
@@ -79,6 +87,17 @@ def judge(address: Address, node: NodeReport) -> Finding:
     if fetching and not node.links:
         remedy = "can it reach other nodes' ports? Behind a firewall, open this port for them"
         return Finding(CHECK, "failed", f"{detail}; it fetches and nobody is connected", remedy)
+    suspects = int(node.gossip.get("suspects", 0))
+    if suspects > SUSPECTS_RATIO * members:
+        remedy = "open its UDP port both ways; is the machine out of processor?"
+        what = f"{suspects} members do not answer it over UDP"
+        return Finding(CHECK, "warning", f"{detail}; {what}", remedy)
+    if received_bytes >= TAKEN_BYTES and not sent_bytes and members > 1:
+        remedy = (
+            "others took nothing: is its port open to them (--join HOST:PORT has one dial back), "
+            "and is --rate-up above nothing?"
+        )
+        return Finding(CHECK, "warning", f"{detail}; it takes and gives nothing", remedy)
     return Finding(CHECK, "ok", detail)
 
 

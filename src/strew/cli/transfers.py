@@ -1,11 +1,12 @@
-"""What a process that runs for long tells of its transfers: a line, or an event, for each end."""
+"""What a process that runs for long tells of its transfers: for each end an event, for the program
+that reads its output, and one line in the log. No chunk is told of."""
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from strew.agent.quantity import format_duration, format_size
 from strew.agent.transfer import Transfer
 from strew.cli.output import Output
 from strew.errors import StrewError
@@ -39,31 +40,51 @@ class Transfers:
                 message=error.message,
                 hint=error.hint,
             )
+        _write(transfer, error)
 
     def _tell(self, transfer: Transfer, path: Path | None) -> None:
         self.done += 1
-        size_bytes = transfer.manifest.size_bytes if transfer.manifest is not None else 0
-        seconds = (transfer.ended_s or transfer.started_s) - transfer.started_s
-        fetched_bytes = transfer.fetched_bytes
-        from_origin = transfer.fetched_origin_bytes / fetched_bytes if fetched_bytes else 0.0
+        size_bytes = _size_bytes(transfer)
         self._out.event(
             "transfer",
             artifact=transfer.artifact,
             reference=transfer.reference,
             path=str(path) if path is not None else None,
             size_bytes=size_bytes,
-            seconds=seconds,
-            fetched_bytes=fetched_bytes,
-            reused_bytes=size_bytes - fetched_bytes,
-            from_origin_ratio=from_origin,
+            seconds=_seconds(transfer),
+            fetched_bytes=transfer.fetched_bytes,
+            reused_bytes=size_bytes - transfer.fetched_bytes,
+            from_origin_ratio=_from_origin_ratio(transfer),
         )
-        if not self._out.json:
-            _log.info(
-                "have",
-                what=transfer.reference or transfer.artifact,
-                path=str(path),
-                size=format_size(size_bytes),
-                took=format_duration(seconds),
-                fetched=format_size(fetched_bytes),
-                from_origin=f"{100 * from_origin:.0f} %",
-            )
+
+
+def _write(transfer: Transfer, error: BaseException | None) -> None:
+    """The one line that a log has of a transfer; docs/OPERATING.md names its fields."""
+    fields: dict[str, Any] = {
+        "artifact": transfer.artifact,
+        "reference": transfer.reference,
+        "result": transfer.outcome,
+        "seconds": round(_seconds(transfer), 3),
+        "size_bytes": _size_bytes(transfer),
+        **{f"{whence}_bytes": count for whence, count in transfer.came_bytes.items()},
+        "local_bytes": transfer.reused_bytes,
+        "from_origin_ratio": round(_from_origin_ratio(transfer), 4),
+    }
+    if transfer.outcome == "failed" and isinstance(error, StrewError):
+        _log.warning("transfer", **fields, code=error.code, reason=str(error))
+    else:
+        _log.info("transfer", **fields)
+
+
+def _seconds(transfer: Transfer) -> float:
+    return (transfer.ended_s or transfer.started_s) - transfer.started_s
+
+
+def _size_bytes(transfer: Transfer) -> int:
+    return transfer.manifest.size_bytes if transfer.manifest is not None else 0
+
+
+def _from_origin_ratio(transfer: Transfer) -> float:
+    """What of the fetched bytes the origin sent."""
+    fetched_bytes = transfer.fetched_bytes
+    return transfer.fetched_origin_bytes / fetched_bytes if fetched_bytes else 0.0

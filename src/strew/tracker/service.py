@@ -69,6 +69,7 @@ from strew.tracker.reports import (
 from strew.tracker.sight import TrackerSight
 from strew.tracker.state import StateStore
 from strew.tracker.streaming import stream
+from strew.tracker.targets import targets_of
 
 LEASES_EVERY_S = 1.0
 """How often ended leases are looked for."""
@@ -169,6 +170,7 @@ class Tracker:
             "swarm": self._swarm,
             "report": self._report,
             "nodes": self._nodes,
+            "targets": self._targets,
             "events": self._events,
             **self.observer.handlers(),
         }
@@ -401,11 +403,17 @@ class Tracker:
             return await self.beside.recording(artifact)
         return await self.recordings.recording(artifact)
 
-    async def _nodes(self, _request: web.Request) -> web.Response:
+    def _known_nodes(self) -> list[NodeReport]:
         now = self._clock()
         reports = {of.id: of for of in self.beside.nodes()} if self.beside is not None else {}
         reports |= {record.peer.id: node_report(record, now) for record in self._state.nodes()}
-        return _json(list(reports.values()))
+        return list(reports.values())
+
+    async def _nodes(self, _request: web.Request) -> web.Response:
+        return _json(self._known_nodes())
+
+    async def _targets(self, _request: web.Request) -> web.Response:
+        return _json(targets_of(self._known_nodes()))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         return await stream(self._feed, request)
