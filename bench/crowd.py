@@ -3,10 +3,11 @@
     STREW_FLEET_KEY=... python -m bench.crowd --at 127.0.0.1:7300 --nodes 1000 --size 5GB
 
 For whoever measures or draws what a tracker shows of a large fleet. The machines are simulated
-first (bench.spread: a thousand of them with 1000 chunks take minutes, with `--size 1GB --chunks 256`
-a quarter; the run is kept in a file and taken again), then each announces and tells telemetry at the moments the tracker asks for, through the API. Chunks
-are not sent: nobody could fetch one. Prints a line when the name is given, and at the end one JSON
-object with what was asked and how the tracker answered.
+first: a thousand of them with 1000 chunks take minutes, with `--size 1GB --chunks 256` a quarter.
+That run is kept in a file and taken again (bench.spread). Then each announces and tells telemetry
+at the moments the tracker asks for, through the API. Chunks are not sent: nobody could fetch one.
+Prints a line when the name is given, and at the end one JSON object with what was asked and how
+the tracker answered.
 """
 
 import argparse
