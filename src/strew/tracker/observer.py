@@ -8,6 +8,7 @@ less of it, what an onlooker costs by the bytes a board may send, and what is ke
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -88,6 +89,11 @@ GOLDEN: Final = 0.6180339887
 """Machines that begin at one moment must not tell at one moment for ever: waits differ by so much,
 one from the next as the multiples of the golden section do, which fill any range evenly (Knuth,
 TAOCP 3, 6.4, theorem S)."""
+
+TOGETHER_S: Final = 0.25
+"""Messages are asked for at multiples of this, for a process that wakes for each one alone spends
+about as much on waking as on the message. Lower: that; higher: what onlookers see moves in jerks.
+"""
 
 TELEMETRY_PER_S: Final = 4.0
 TELEMETRY_BURST: Final = 8
@@ -357,7 +363,9 @@ class Observer:
                 self._recordings.heard(record, told, now)
         self._answered += 1
         turn = self._answered * GOLDEN % 1.0
-        return _json(TelemetryWanted(round(self.wait_s * (1.0 + SPREAD * (turn - 0.5)), 2)))
+        due_s = now + self.wait_s * (1.0 + SPREAD * (turn - 0.5))
+        due_s = math.ceil(due_s / TOGETHER_S) * TOGETHER_S
+        return _json(TelemetryWanted(round(due_s - now, 3)))
 
     async def _board(self, request: web.Request) -> web.Response:
         artifact = parse_artifact_id(request.match_info["id"])
