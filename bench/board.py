@@ -7,7 +7,7 @@ of which tells its telemetry over raw keep-alive connections whenever it is aske
 and neighbours are invented, their number and size are those of a transfer under way. Announces go
 on in no window, so that the CPU time is that of telemetry and boards alone. Figures:
 
-* at rest: the share of a core that the tracker takes with the fleet's leases alone. It is in all of the
+* at rest: the share of a core that the tracker takes with the fleet's leases alone. It is in all
   shares below;
 * with nobody looking: the CPU time of one message (TELEMETRY_COST_S of strew.tracker.observer), and
   the share of a core that the fleet costs at the pace the tracker asks for;

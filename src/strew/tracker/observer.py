@@ -60,8 +60,8 @@ JUDGE_S_PER_ROW: Final = 0.003
 
 FRAME_EVERY_S: Final = 0.25
 FRAME_S_PER_ROW: Final = 0.00075
-"""Between two events of one board: four a second, four in three seconds of 1000 machines. Its numbers alone cost some
-2 us for each machine."""
+"""Between two events of one board: four a second, four in three seconds of 1000 machines. Its
+numbers alone cost some 2 us for each machine."""
 
 FLOWS_WAITS: Final = 0.5
 """Flows are told again after this part of the time within which machines tell them: going through
