@@ -7,6 +7,8 @@ of which tells its telemetry over raw keep-alive connections whenever it is aske
 and neighbours are invented, their number and size are those of a transfer under way. Announces go
 on in no window, so that the CPU time is that of telemetry and boards alone. Figures:
 
+* at rest: the share of a core that the tracker takes with the fleet's leases alone. It is in all
+  shares below;
 * with nobody looking: the CPU time of one message (TELEMETRY_COST_S of strew.tracker.observer), and
   the share of a core that the fleet costs at the pace the tracker asks for;
 * with one onlooker on the event stream: the share of a core, and the stream's bytes a minute;
@@ -183,6 +185,11 @@ async def measured(nodes: int, chunks: int, seconds: float) -> dict[str, float]:
             await asker.ask(request("POST", "/api/v1/announce", KEY.node_token(), body))
         asker.close()
         await publish(port, manifest, nodes + 1)
+        await asyncio.sleep(SETTLE_S)
+        cpu, began_s = cpu_s(pid), time.monotonic()
+        await asyncio.sleep(seconds / 4)
+        rest_share = (cpu_s(pid) - cpu) / (time.monotonic() - began_s)
+
         crowd = Crowd(manifest, nodes, 2 * (seconds + 2 * SETTLE_S))
         telling = asyncio.create_task(crowd.tell(port))
         await asyncio.sleep(SETTLE_S)
@@ -207,7 +214,8 @@ async def measured(nodes: int, chunks: int, seconds: float) -> dict[str, float]:
             "chunks": chunks,
             "message_bytes": crowd.bytes / crowd.messages,
             "messages_per_s": told / (seconds / 2),
-            "message_cpu_s": alone_s / told,
+            "message_cpu_s": (alone_share - rest_share) * (seconds / 2) / told,
+            "core_share_at_rest": rest_share,
             "core_share_alone": alone_share,
             "core_share_looked_at": looked_share,
             "stream_bytes_per_minute": (onlooker.bytes - stream_bytes) / span_s * 60,

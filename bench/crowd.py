@@ -3,10 +3,11 @@
     STREW_FLEET_KEY=... python -m bench.crowd --at 127.0.0.1:7300 --nodes 1000 --size 5GB
 
 For whoever measures or draws what a tracker shows of a large fleet. The machines are simulated
-first (bench.spread: a thousand of them take minutes; the run is kept in a file and taken again),
-then each announces and tells telemetry at the moments the tracker asks for, through the API. Chunks
-are not sent: nobody could fetch one. Prints a line when the name is given, and at the end one JSON
-object with what was asked and how the tracker answered.
+first: a thousand of them with 1000 chunks take minutes, with `--size 1GB --chunks 256` a quarter.
+That run is kept in a file and taken again (bench.spread). Then each announces and tells telemetry
+at the moments the tracker asks for, through the API. Chunks are not sent: nobody could fetch one.
+Prints a line when the name is given, and at the end one JSON object with what was asked and how
+the tracker answered.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from blake3 import blake3
 
 from bench.announce import request
 from bench.playing import FOLLOWS, Player, Playing
-from bench.spread import Broken, Spread, kept
+from bench.spread import LINE_S, Broken, Spread, kept
 from strew.agent.quantity import parse_rate, parse_size
 from strew.announce.protocol import Handout, encode
 from strew.content.chunker import AVERAGE_BYTES_MAX, AVERAGE_BYTES_MIN, ChunkerParams
@@ -104,7 +105,9 @@ class Crowd:
         self.key = key
         self.spread = spread
         self.manifest = manifest_of(spread, options.name)
-        pace = spread.end_s / options.seconds if options.seconds else 1.0
+        pace = options.rate / spread.recorded.rate_bytes_per_s
+        if options.seconds:
+            pace = spread.end_s / options.seconds
         self.playing = Playing(spread, self.manifest.id, pace)
         self.dice = random.Random(spread.recorded.seed)
         self.tally = {"announces": 0, "telemetry": 0, "refused": 0, "lost": 0}
@@ -342,7 +345,7 @@ def terms_of(options: argparse.Namespace) -> Terms:
         nodes=options.nodes,
         size_bytes=options.size,
         chunks=options.chunks,
-        rate_bytes_per_s=float(options.rate),
+        rate_bytes_per_s=options.size / LINE_S,
         seed=options.seed,
         racks=options.racks,
         rack_ratio=1.0,
@@ -383,9 +386,14 @@ def parse() -> argparse.Namespace:
     add("--rate", type=parse_rate, default="1Gbit", help="of each link, both ways")
     add("--racks", type=int, default=1, help="zones")
     add("--seed", type=int, default=1)
-    add("--seconds", type=float, default=0.0, help="play it in this time (default: as simulated)")
+    add(
+        "--seconds",
+        type=float,
+        default=0.0,
+        help="play it in this time (default: as long as --rate takes)",
+    )
     add("--stay", type=float, default=5.0, help="seconds to go on announcing after the last")
-    add("--slow", type=int, default=0, help="machines with a quarter of the rate")
+    add("--slow", type=int, default=0, help="machines with half of the rate")
     add("--silent", type=int, default=0, help="machines that end at a third of the line time")
     add("--paused", type=int, default=0, help="machines whose disk is full by then")
     add("--bad", type=int, default=0, help="machines that are sent wrong bytes from then on")

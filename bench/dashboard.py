@@ -31,10 +31,12 @@ from playwright.async_api import Browser, Page, async_playwright
 from bench.figures import MIB, surroundings
 from bench.processes import Processes
 
-MARKS = {"first_paint_s": 1.0, "map_s": 1.0, "frames_per_s": 10.0, "private_mib": 150.0}
+MARKS = {"first_paint_s": 1.0, "frames_per_s": 10.0, "private_mib": 150.0}
 
 LOOK_AFTER_S = 6.0
 """After the publication: chunks are on their way to everybody."""
+
+MAP_WITHIN_S = 60.0
 
 WHEEL_S = 15.0
 WHEEL_EVERY_S = 0.03
@@ -101,7 +103,10 @@ async def look(address: str, options: argparse.Namespace) -> dict[str, Any]:
             page = await browser.new_page(viewport={"width": 1280, "height": 800})
             await page.add_init_script(_WATCH)
             await page.goto(address)
-            await page.wait_for_function("seen.map !== null", timeout=60_000)
+            # asked again and again: the page's policy lets nobody put a condition into it
+            async with asyncio.timeout(MAP_WITHIN_S):
+                while await page.evaluate("seen.map") is None:
+                    await asyncio.sleep(0.02)
             first_s = await page.evaluate(
                 "performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000"
             )

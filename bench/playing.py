@@ -9,13 +9,12 @@ import random
 from collections import deque
 from collections.abc import Iterator
 
-from bench.spread import Spread
+from bench.spread import SLOW_RATIO, Spread
 from strew.announce.protocol import Announce, Holding
 from strew.content.bitfield import Bitfield
 from strew.content.digest import ArtifactId
 from strew.messages import PeerId
 from strew.publication import HoldingState
-from strew.sim.scenarios import QUARTER
 from strew.telemetry.protocol import (
     COLUMNS_MAX,
     LINKS_MAX,
@@ -252,7 +251,7 @@ class Playing:
 
     def _link_bytes_per_s(self, player: Player) -> float:
         rate = self.spread.recorded.rate_bytes_per_s
-        return rate * QUARTER if player.kind == "slow" else rate
+        return rate * SLOW_RATIO if player.kind == "slow" else rate
 
     def _rate(self, window: deque[tuple[float, int, int]]) -> float:
         """By whole chunks: of large ones, more may end in a second than a link carries."""

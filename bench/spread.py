@@ -14,9 +14,17 @@ import msgspec
 
 from strew.sim.fleet import Fleet, Machine, Terms
 from strew.sim.peers import DONE, STORED, SimPeer
-from strew.sim.scenarios import QUARTER, line_s
+from strew.sim.scenarios import line_s
 
 FORMAT = 1
+
+SLOW_RATIO = 0.5
+"""Rate of a slow machine, as a share of the others'. Lower: the fleet waits longer for it, and so
+does whoever simulates it, for a thousand idle machines cost as much as busy ones."""
+
+LINE_S = 4.0
+"""Line time at which spreads are simulated: what that costs grows with the virtual time as much as
+with the chunks. They are played at any other pace."""
 SAMPLE_LINKS = 64
 """Neighbours of a machine that are kept, at most: as many as it may tell of."""
 
@@ -25,7 +33,7 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True):
     """How many machines are not like the others, the first ones of the fleet in this order."""
 
     slow: int = 0
-    """A quarter of the rate, both ways."""
+    """Half of the rate, both ways."""
     silent: int = 0
     """Ends at a third of the line time, without a word."""
     paused: int = 0
@@ -89,7 +97,7 @@ def fleet_of(terms: Terms, broken: Broken) -> Fleet:
     """Machines on `terms`, the first ones `broken`, and what befalls them."""
     machines = [Machine(rack=number % terms.racks) for number in range(terms.nodes)]
     for machine in machines[: broken.slow]:
-        machine.up_ratio = machine.down_ratio = QUARTER
+        machine.up_ratio = machine.down_ratio = SLOW_RATIO
     fleet = Fleet(terms, machines)
     for number in range(broken.slow + 1, broken.slow + broken.silent + broken.paused + 1):
         fleet.world.at(line_s(terms) / 3.0, _end, fleet, fleet.peers[number - 1])

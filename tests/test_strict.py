@@ -22,6 +22,7 @@ from strew.announce.protocol import encode
 from strew.certificates.credentials import Files, load
 from strew.gossip import protocol as gossip
 from strew.messages import PeerId
+from strew.telemetry.protocol import Telemetry, encode_telemetry
 from tests.announce.makers import announce
 from tests.certificates.issued import WEEK_S, Issuer, utc
 from tests.cli.processes import Done, Running, call, until
@@ -206,7 +207,8 @@ def test_a_strict_client_hears_that_a_plain_fleet_is_plain(fleet: Strict, tmp_pa
 def test_the_tracker_believes_certificates_and_not_what_is_announced(
     fleet: Strict, tmp_path: Path
 ) -> None:
-    """A member with a good certificate and the fleet key announces, and gossips, as another."""
+    """A member with a good certificate and the fleet key announces, gossips, and tells of transfers
+    as another."""
     own, other = (fleet.issuer.authority.peer_of(name) for name in ("liar", "two"))
     liar = load(fleet.issuer.files("liar"), utc()).met
     bodies = {
@@ -214,6 +216,7 @@ def test_the_tracker_believes_certificates_and_not_what_is_announced(
         "gossip": lambda peer: gossip.encode(
             gossip.Summary(msgspec.structs.replace(member(1), id=peer), *[(0,) * 32] * 3)
         ),
+        "telemetry": lambda peer: encode_telemetry(Telemetry(node=peer, at_s=0.0)),
     }
     for (route, body), (peer, status) in itertools.product(
         bodies.items(), ((other, 403), (own, 200))

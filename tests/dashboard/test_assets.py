@@ -84,6 +84,12 @@ def test_what_the_page_names_is_served_and_nothing_in_it_is_inline() -> None:
     assert not re.search(r"<script(?![^>]*\ssrc=)", page)
 
 
+def test_the_page_asks_for_all_modules_at_once() -> None:
+    """Else each is found only when the one before it was read: a round trip for each step."""
+    named = re.findall(r'rel="modulepreload" href="/ui/([^"]+)"', text_of(PAGE))
+    assert {*named, "app.js"} == {path for path in FILES if path.endswith(".js")}
+
+
 @pytest.mark.parametrize("path", SCRIPTS)
 def test_no_module_makes_markup_of_text_or_asks_elsewhere(path: str) -> None:
     text = text_of(path)

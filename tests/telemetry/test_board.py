@@ -3,6 +3,7 @@
 import pytest
 
 from strew.errors import ProtocolError
+from strew.telemetry.board import LASTING_S
 from strew.telemetry.protocol import LinkTelemetry
 from strew.telemetry.rows import STALE_AFTER_S
 from strew.telemetry.view import RarestChunk
@@ -184,3 +185,37 @@ def test_a_chunk_that_nobody_has_is_lost_once_that_lasts() -> None:
     told.judge(NOW_S + 5.0, 0.5, {})
     assert {row.verdict.cause for row in told.rows[1:]} == {"no-holder"}
     assert "8 of its missing chunks" in told.rows[1].verdict.why
+
+
+def test_a_cause_that_comes_of_comparing_is_told_once_it_lasts() -> None:
+    told = board()
+    for number in (1, 2, 3):
+        told.hear(machine(number), NOW_S)
+        slow = {"received_bytes_per_s": 1.0, "down": (0, 1.0, 0, 0, 0, 0, 0)} if number == 3 else {}
+        fields = {"fastest_received_bytes_per_s": 900.0, "received_bytes_per_s": 900.0} | slow
+        have = {0} if number == 3 else {0, 1, 2, 3}
+        told.tell(peer(number), telemetry(have, elapsed_s=10.0, **fields), NOW_S)
+    causes = []
+    for after_s in (0.0, LASTING_S - 0.5, LASTING_S):
+        told.judge(NOW_S + after_s, 0.5, {})
+        causes.append([row.verdict.cause for row in told.rows])
+    assert causes == [["", "", ""], ["", "", ""], ["", "", "slow-down"]]
+
+
+def test_no_time_is_left_to_tell_where_only_machines_are_missing_that_are_stuck() -> None:
+    told = board(chunks=1000)
+    told.hear(origin(), NOW_S)
+    told.hear(machine(1, "seeding", done_unix_s=NOW_S), NOW_S)
+    told.hear(machine(2, "paused", reason="no space"), NOW_S)
+    told.tell(peer(2), telemetry({1}, chunks=1000, received_bytes_per_s=10.0), NOW_S)
+    assert told.progress(NOW_S).eta_s is None
+
+
+def test_who_has_everything_receives_nothing_more() -> None:
+    told = board(chunks=10)
+    told.hear(origin(), NOW_S)
+    told.hear(machine(1), NOW_S)
+    told.tell(peer(1), telemetry(set(range(5)), chunks=10, received_bytes_per_s=10.0), NOW_S)
+    assert told.progress(NOW_S).rate_bytes_per_s == 10.0
+    told.hear(machine(1, "seeding", done_unix_s=NOW_S), NOW_S + 0.5)
+    assert told.progress(NOW_S).rate_bytes_per_s == 0.0

@@ -158,3 +158,36 @@ def test_flows_are_told_as_a_whole_and_not_too_often() -> None:
     assert told.changes.flows_due(NOW_S + 2.0)
     change = frame(told, NOW_S + 2.0, [])
     assert change is not None and change["flows"] == []
+
+
+def test_that_machines_are_done_is_told_before_the_cells_of_any() -> None:
+    chunks, machines = 2000, 400
+    told = board(chunks=chunks)
+    told.hear(origin(), NOW_S)
+    for number in range(1, machines + 1):
+        told.hear(machine(number), NOW_S)
+    told.changes.settle(NOW_S)
+    looking = Onlooker(told, NOW_S)
+    dice = random.Random(5)
+    for number in range(1, machines + 1):
+        sources = "".join(dice.choice("123") for _ in range(256))
+        told.tell(
+            peer(number), telemetry(set(range(chunks)), chunks=chunks, sources=sources), NOW_S
+        )
+        told.hear(machine(number, "seeding", done_unix_s=NOW_S), NOW_S)
+    frames = 0
+    state, cells = FIELDS.index("state"), FIELDS.index("cells")
+
+    def told_of() -> int:
+        return sum(row[state] == "seeding" for row in looking.machines) - 1  # the origin
+
+    for quarter in range(1, 100):
+        if told_of() == machines:
+            break
+        change = frame(told, NOW_S + 0.25 * quarter)
+        if change is not None:
+            frames += 1
+            looking.apply(change)
+    assert frames <= 2, "400 states fit one frame or two"
+    whole = sum("(" not in row[cells] for row in looking.machines)
+    assert whole < machines / 2, "their cells do not: they come after"

@@ -7,6 +7,7 @@ tracker would add, how many bytes each member moved, is not told by gossip.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import time
@@ -51,6 +52,9 @@ LOOKS_APART_S = 2.0
 """Whoever is found done after a longer pause between two looks was so at an unknown moment.
 Lower: a slow asker sees no times; higher: times are wrong by as much."""
 
+RECALLED_S = 5.0
+"""Members are asked for one recording at most so often, whoever wants it how often."""
+
 HOLDERS_ASKED_MAX = 3
 """Members asked for a manifest, one after another; what is known of them is seconds old."""
 
@@ -64,6 +68,8 @@ class Directory:
         self._done_s: dict[tuple[PeerId, int], float | None] = {}
         self._looked_s: dict[int, float] = {}
         """When each swarm was looked at last, or before that was published."""
+        self._recalled: dict[ArtifactId, tuple[float, asyncio.Future[Recording]]] = {}
+        """Since when members are asked for recordings, and what they say."""
 
     # --- names -----------------------------------------------------------------------------------
 
@@ -195,9 +201,18 @@ class Directory:
         names, facts = self._names_of(artifact), self._facts(artifact)
         if not names or facts is None:
             raise NotFoundError(f"nothing is known of {artifact}")
-        newest = max(names, key=lambda of: of.published_s)
-        holders = [member for member, _ in self._gossip.holders(swarm_key_of(artifact))]
-        return await recollected(self._agent, newest, facts, [self._gossip.me, *holders])
+        now = self._agent.now()
+        self._recalled = {a: of for a, of in self._recalled.items() if now - of[0] < RECALLED_S}
+        if artifact not in self._recalled:
+            newest = max(names, key=lambda of: of.published_s)
+            holders = [member for member, _ in self._gossip.holders(swarm_key_of(artifact))]
+            asking = asyncio.ensure_future(
+                recollected(self._agent, newest, facts, [self._gossip.me, *holders])
+            )
+            # who is gone before it ends does not hear how, and that is no news
+            asking.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._recalled[artifact] = (now, asking)
+        return await asyncio.shield(self._recalled[artifact][1])
 
     # --- from gossip's words to a tracker's ------------------------------------------------------
 

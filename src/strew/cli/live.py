@@ -194,7 +194,8 @@ def _bound(watched: Watched) -> Line:
 
 
 def _zones(watched: Watched, columns: int) -> list[Line]:
-    """A bar for each zone, where there are several; the least far first."""
+    """A bar for each zone, where there are several, in a place that does not change from one
+    picture to the next; of too many, those that are least far."""
     if len(watched.zones) < 2:
         return []
     sums: dict[int, list[float]] = {}
@@ -209,7 +210,7 @@ def _zones(watched: Watched, columns: int) -> list[Line]:
     chunk_count = max(1, watched.chunk_count)
     parts = sorted(sums.items(), key=lambda item: (item[1][2] / item[1][0], item[0]))
     lines: list[Line] = []
-    for number, (total, done, have, bytes_per_s) in parts[:ZONES_MAX]:
+    for number, (total, done, have, bytes_per_s) in sorted(parts[:ZONES_MAX]):
         ratio = have / (total * chunk_count)
         name = watched.zones[number] if 0 <= number < len(watched.zones) else ""
         lines.append(
@@ -288,7 +289,8 @@ def line(watched: Watched, shown: str) -> Line:
         if count:
             parts.append(f"{count} {word}")
     if progress.over:
-        parts.append(f"over after {duration(watched.times_s[-1] if watched.times_s else 0)}")
+        known = len(watched.times_s) == progress.done > 0  # or the last is yet to be told
+        parts.append(f"over after {duration(watched.times_s[-1])}" if known else "over")
         if progress.ratio_end is not None:
             parts.append(f"{progress.ratio_end:.2f} x bound")
     else:

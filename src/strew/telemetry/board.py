@@ -25,7 +25,7 @@ from strew.telemetry.progress import Facts, bound_s, is_over, link_rate, progres
 from strew.telemetry.protocol import LinkTelemetry, SwarmTelemetry
 from strew.telemetry.rows import MachineTold, Row, rounded
 from strew.telemetry.series import ZONES_MAX, Series
-from strew.telemetry.stragglers import Probe, Signs, diagnose
+from strew.telemetry.stragglers import FINE, Probe, Signs, Verdict, diagnose
 from strew.telemetry.view import (
     FLOWS_MAX,
     BoardView,
@@ -65,6 +65,13 @@ a machine that serves many loses its smaller flows; higher: 40,000 links take 60
 
 DEAD: Final[frozenset[Cause]] = frozenset(("ended", "cut-off", "stalled"))
 """Nobody can fetch from a machine with one of these causes."""
+
+COMPARED: Final[frozenset[Cause]] = frozenset(
+    ("slow-down", "slow-up", "slow-disk", "few-neighbours")
+)
+LASTING_S: Final = 3.0
+"""Causes that come of comparing are told when they have held so long. Lower: what a machine does
+for a moment is told as its fault; higher: people wait for what they could know."""
 
 Bans = Mapping[PeerId, tuple[int, str]]
 """How many machines do not deal with a peer, and why."""
@@ -194,7 +201,7 @@ class Board:
         lost = self._lost_for_good(now)
         for row in self.rows:
             signs = self._signs(row, now, wait_s, bans, lost, is_over=over)
-            verdict = diagnose(signs, usual)
+            verdict = _lasting(row, diagnose(signs, usual), now)
             if verdict != row.verdict:
                 is_other = verdict.cause != row.verdict.cause
                 row.verdict = verdict
@@ -389,3 +396,13 @@ class Board:
         if row.counted != bits:
             self._copies.move(row.counted, bits)
             row.counted = bits
+
+
+def _lasting(row: Row, verdict: Verdict, now: float) -> Verdict:
+    """The verdict to be told: one that comes of comparing has to hold for a while."""
+    if verdict.cause == row.suspected[0]:
+        since_s = row.suspected[1]
+    else:
+        row.suspected = (verdict.cause, since_s := now)
+    is_new = verdict.cause in COMPARED and verdict.cause != row.verdict.cause
+    return FINE if is_new and now - since_s < LASTING_S else verdict

@@ -5,6 +5,8 @@ is there, in nine levels, the last only when all of it is, and where most of it 
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import pairwise
 
 from strew.telemetry.protocol import COLUMNS_MAX, Source
 
@@ -49,19 +51,33 @@ def cells_of(bits: int, chunk_count: int, sources: str, *, otherwise: Source) ->
     digits = f"{bits:0{chunk_count}b}"[::-1]
     if columns == chunk_count and not sources:
         return digits.translate(_TO_LEVELS[otherwise - 1])
-    found: list[str] = []
-    end = 0
-    for column in range(columns):
-        start, end = end, (column + 1) * chunk_count // columns
-        here = digits.count("1", start, end)
-        if not here:
-            found.append(NOTHING)
-            continue
-        width = end - start
-        level = LEVELS if here == width else 1 + here * (LEVELS - 1) // width
-        source = int(sources[column]) if sources else 0
-        found.append(cell(source or int(otherwise), level))
-    return "".join(found)
+    texts = sources.replace("0", str(int(otherwise))) or str(int(otherwise)) * columns
+    return "".join(
+        [
+            by_source[digit][digits.count("1", start, end)]
+            for (start, end, by_source), digit in zip(_edges(chunk_count), texts, strict=True)
+        ]
+    )
+
+
+@lru_cache(maxsize=16)
+def _edges(chunk_count: int) -> tuple[tuple[int, int, dict[str, str]], ...]:
+    """Of each column: its first chunk, that after its last, and what it reads with so many chunks
+    of a source. A board's thousand rows change all the time and have these in common."""
+    columns = columns_of(chunk_count)
+    ends = [k * chunk_count // columns for k in range(columns + 1)]
+    return tuple((start, end, _characters(end - start)) for start, end in pairwise(ends))
+
+
+@lru_cache(maxsize=32)
+def _characters(width: int) -> dict[str, str]:
+    """By source's digit: the characters of a column of so many chunks with 0, 1, 2, ... there."""
+    levels = [1 + here * (LEVELS - 1) // width for here in range(1, width)] + [LEVELS]
+    return {
+        str(int(source)): NOTHING + "".join(cell(source, level) for level in levels)
+        for source in Source
+        if source is not Source.MISSING
+    }
 
 
 def runs_changed(before: str, after: str) -> Iterator[tuple[int, str]]:

@@ -1,9 +1,10 @@
 """What of a board is news to its onlookers, in frames of bounded size.
 
 All onlookers of an artifact are sent the same frames. A frame has the numbers of the moment, and as
-many rows as fit the budget; others wait for the next, first those whose state or cause changed,
-then in the order in which they changed. Every value is absolute and is read when the frame is made,
-so a row that changed ten times while it waited is told once.
+many rows as fit the budget; others wait for the next. States and causes go first, of all machines,
+then everything else of each and its cells, in the order in which they changed. Every value is
+absolute and is read when the frame is made, so a row that changed ten times while it waited is told
+once.
 """
 
 from __future__ import annotations
@@ -152,6 +153,7 @@ class Changes:
         """What changed in rows that were told of, and their cells, as far as they fit."""
         machines: list[msgspec.Raw] = []
         cells: list[msgspec.Raw] = []
+        published_s = self._board.facts.published_unix_s
         for waiting in (self._urgent, self._dirty):
             while waiting and room > 0:
                 number = next(iter(waiting))
@@ -159,16 +161,21 @@ class Changes:
                     return machines, cells  # rows join in their order: it is told with that
                 del waiting[number]
                 row = self._board.rows[number]
-                room -= self._tell_fields(row, machines, now) + _tell_cells(row, cells)
+                if waiting is self._urgent:
+                    self._dirty[number] = None  # the rest of it in its turn
+                    room -= _tell_fields(row, row.news(now, published_s), machines)
+                else:
+                    room -= _tell_fields(row, row.changes(now, published_s), machines)
+                    room -= _tell_cells(row, cells)
         return machines, cells
 
-    def _tell_fields(self, row: Row, into: list[msgspec.Raw], now: float) -> int:
-        changed = row.changes(now, self._board.facts.published_unix_s)
-        if not changed:
-            return 0
-        told = _encoder.encode((row.number, changed))
-        into.append(msgspec.Raw(told))
-        return len(told) + 1
+
+def _tell_fields(row: Row, changed: dict[str, Any], into: list[msgspec.Raw]) -> int:
+    if not changed:
+        return 0
+    told = _encoder.encode((row.number, changed))
+    into.append(msgspec.Raw(told))
+    return len(told) + 1
 
 
 def _tell_cells(row: Row, into: list[msgspec.Raw]) -> int:

@@ -139,16 +139,17 @@ def usual_of(rows: Iterable[Row]) -> Usual:
 
 
 def _eta_s(counted: list[Row], chunk_bytes: float, rate: float) -> float | None:
-    """When the last machine is done that is not stuck; None while nothing is known.
+    """When the last machine is done that is not stuck; None while nothing is known, or all are.
 
     The fleet cannot be done before what is missing has come at today's rate, nor before the slowest
     machine is at its own, which is the mean of now and of its whole fetch.
     """
     missing = 0.0
     latest = 0.0
-    for row in counted:
-        if not row.is_under_way or row.verdict.cause in STUCK:
-            continue
+    going = [row for row in counted if _goes_on(row)]
+    if not going:
+        return None
+    for row in going:
         lacks = chunk_bytes * (row.chunk_count - row.have_chunks)
         missing += lacks
         told = row.telemetry
@@ -160,6 +161,10 @@ def _eta_s(counted: list[Row], chunk_bytes: float, rate: float) -> float | None:
     if rate > 0:
         return max(missing / rate, latest)
     return latest or None
+
+
+def _goes_on(row: Row) -> bool:
+    return row.is_under_way and row.state != "paused" and row.verdict.cause not in STUCK
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -9,7 +9,7 @@ from strew.messages import PeerId
 from strew.telemetry.cells import NOTHING, cells_of, columns_of
 from strew.telemetry.protocol import Downlink, Source, SwarmTelemetry, Uplink
 from strew.telemetry.stragglers import FINE, Probe, Verdict
-from strew.telemetry.view import MachineRow, MachineState
+from strew.telemetry.view import Cause, MachineRow, MachineState
 
 SHARES_MEMORY: Final = 0.5
 """Weight of the newest message in the shares of states: three of them make most of it. Higher: a
@@ -78,6 +78,7 @@ class Row:
         "shown",
         "shown_cells",
         "state",
+        "suspected",
         "telemetry",
         "told_s",
         "up",
@@ -110,6 +111,8 @@ class Row:
         self.rates: tuple[float, float] = (0, 0)
         """Configured, down and up; 0 for no limit."""
         self.verdict: Verdict = FINE
+        self.suspected: tuple[Cause, float] = ("", 0.0)
+        """The last judgement's cause, and since when it is the same."""
         self.shown: dict[str, Any] = {}
         self.shown_cells = NOTHING * columns_of(chunk_count)
         self._cells = self.shown_cells
@@ -147,6 +150,7 @@ class Row:
         self.have_chunks = max(self.have_chunks, told.have_chunks)
         if told.state == "seeding":
             self.have_chunks = self.chunk_count
+            self.received_bytes_per_s = 0.0
         self.received_bytes = max(self.received_bytes, told.received_bytes)
         self.received_origin_bytes = max(self.received_origin_bytes, told.received_origin_bytes)
         self.sent_bytes = max(self.sent_bytes, told.sent_bytes)
@@ -167,7 +171,8 @@ class Row:
         self.reused_bytes = told.reused_bytes
         self.sent_bytes = told.sent_bytes
         self.duplicate_bytes = told.duplicate_bytes
-        self.received_bytes_per_s = told.received_bytes_per_s
+        has_all = self.have_chunks == self.chunk_count
+        self.received_bytes_per_s = 0.0 if has_all else told.received_bytes_per_s
         self.sent_bytes_per_s = told.sent_bytes_per_s
         self.down = _blend(self.down, told.down, len(Downlink))
         self.up = _blend(self.up, told.up, len(Uplink))
@@ -231,6 +236,13 @@ class Row:
             return None
         return round(max(0.0, self.done_unix_s - published_s), 3)
 
+    def news(self, now: float, published_s: float) -> dict[str, Any]:
+        """As `changes`, of what an onlooker is to see first."""
+        fresh = self.facts(now, published_s)
+        changed = {name: fresh[name] for name in _URGENT if self.shown.get(name) != fresh[name]}
+        self.shown = self.shown | changed
+        return changed
+
     def changes(self, now: float, published_s: float) -> dict[str, Any]:
         """The fields that read otherwise than they were shown, which are shown with this."""
         fresh = self.facts(now, published_s)
@@ -255,6 +267,10 @@ class Row:
 
 
 _CHANGING = tuple(name for name in MachineRow.__struct_fields__ if name not in ("id", "cells"))
+
+
+_URGENT = ("state", "have_chunks", "done_s", "cause", "why", "remedy")
+assert set(_URGENT) <= set(_CHANGING)
 
 
 def rounded(rate: float) -> float:

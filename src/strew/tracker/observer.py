@@ -8,6 +8,7 @@ less of it, what an onlooker costs by the bytes a board may send, and what is ke
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -58,9 +59,9 @@ JUDGE_S_PER_ROW: Final = 0.003
 1000 machines. Lower: causes come sooner in large fleets."""
 
 FRAME_EVERY_S: Final = 0.25
-FRAME_S_PER_ROW: Final = 0.0005
-"""Between two events of one board: four a second, two of 1000 machines. Its numbers alone cost some
-2 us for each machine."""
+FRAME_S_PER_ROW: Final = 0.00075
+"""Between two events of one board: four a second, four in three seconds of 1000 machines. Its
+numbers alone cost some 2 us for each machine."""
 
 FLOWS_WAITS: Final = 0.5
 """Flows are told again after this part of the time within which machines tell them: going through
@@ -88,6 +89,11 @@ GOLDEN: Final = 0.6180339887
 """Machines that begin at one moment must not tell at one moment for ever: waits differ by so much,
 one from the next as the multiples of the golden section do, which fill any range evenly (Knuth,
 TAOCP 3, 6.4, theorem S)."""
+
+TOGETHER_S: Final = 0.25
+"""Messages are asked for at multiples of this, for a process that wakes for each one alone spends
+about as much on waking as on the message. Lower: that; higher: what onlookers see moves in jerks.
+"""
 
 TELEMETRY_PER_S: Final = 4.0
 TELEMETRY_BURST: Final = 8
@@ -168,11 +174,14 @@ class Observer:
     def announced(self, record: NodeRecord) -> None:
         """A node announced: what its record is now."""
         now = self._clock()
-        for board in self._boards.values():
+        for artifact, board in self._boards.items():
+            row = board.row(record.peer.id)
+            if row is not None and row.state == "seeding" and artifact not in record.swarms:
+                continue  # it has something newer in its place, as most have of most boards
             told = told_of(board.facts, record)
             if told is not None:
                 board.hear(told, now)
-            elif (row := board.row(record.peer.id)) is not None and row.is_under_way:
+            elif row is not None and row.is_under_way:
                 board.left(row.id, now)
 
     def left(self, peer: PeerId) -> None:
@@ -354,7 +363,9 @@ class Observer:
                 self._recordings.heard(record, told, now)
         self._answered += 1
         turn = self._answered * GOLDEN % 1.0
-        return _json(TelemetryWanted(round(self.wait_s * (1.0 + SPREAD * (turn - 0.5)), 2)))
+        due_s = now + self.wait_s * (1.0 + SPREAD * (turn - 0.5))
+        due_s = math.ceil(due_s / TOGETHER_S) * TOGETHER_S
+        return _json(TelemetryWanted(round(due_s - now, 3)))
 
     async def _board(self, request: web.Request) -> web.Response:
         artifact = parse_artifact_id(request.match_info["id"])

@@ -19,6 +19,9 @@ from strew.tracker.state import StateStore
 NEWER_MAX: Final = 1000
 """Publications looked through for newer ones of the same file name."""
 
+NEWER_KEPT: Final = 8
+"""Of these, the last ones: each is matched against what a node follows, whenever it announces."""
+
 
 class Sight(Protocol):
     """What an observer may ask of its process."""
@@ -62,7 +65,8 @@ class TrackerSight:
     def _newer(self, known: ArtifactFacts, names: Sequence[Publication]) -> list[Publication]:
         last = max((p.version for p in names), default=0)
         newer = self._state.publications_since(last, NEWER_MAX) if last else []
-        return [p for p in newer if p.name == known.name and p.artifact != known.artifact]
+        same = [p for p in newer if p.name == known.name and p.artifact != known.artifact]
+        return same[-NEWER_KEPT:]
 
     def machines(self, facts: Facts) -> Iterable[MachineTold]:
         """As Sight.machines."""
