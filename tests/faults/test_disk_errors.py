@@ -130,7 +130,9 @@ def test_a_disk_that_becomes_read_only_is_waited_for(
 @pytest.mark.parametrize(
     ("fails", "error", "says"),
     [
-        pytest.param("pwrite64", "EIO", "Input/output error", id="EIO while chunks are written"),
+        pytest.param(
+            "pwrite64", "EIO", "Input/output error", id="EIO while chunks are written", marks=LONG
+        ),
         pytest.param(
             "pwrite64", "ENOSPC", "no space", id="ENOSPC while chunks are written", marks=LONG
         ),

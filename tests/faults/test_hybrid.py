@@ -88,6 +88,7 @@ def test_a_push_at_a_node_needs_no_tracker(fleet: Members, tmp_path: Path) -> No
     until(lambda: one.shows(file), "the publisher to have it in place, too")
 
 
+@pytest.mark.long
 def test_a_tracker_that_dies_in_the_middle_is_not_missed(fleet: Members, tmp_path: Path) -> None:
     tracker = fleet.tracker("tracker")
     nodes = start(fleet, [tracker.at], *NAMES)
@@ -254,6 +255,7 @@ def _anybody() -> Any:
     return secrets.token_hex(16)
 
 
+@pytest.mark.long
 def test_a_tracker_that_lies_costs_little_and_its_dead_are_forgotten(
     fleet: Members, tmp_path: Path
 ) -> None:
@@ -342,6 +344,7 @@ def test_who_cannot_reach_the_tracker_finishes_too(machines: Machines, tmp_path:
 
 
 @needs_root
+@pytest.mark.long
 def test_a_fleet_that_was_cut_in_two_knows_what_both_halves_published(
     machines: Machines, tmp_path: Path
 ) -> None:
