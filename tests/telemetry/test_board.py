@@ -219,3 +219,15 @@ def test_who_has_everything_receives_nothing_more() -> None:
     assert told.progress(NOW_S).rate_bytes_per_s == 10.0
     told.hear(machine(1, "seeding", done_unix_s=NOW_S), NOW_S + 0.5)
     assert told.progress(NOW_S).rate_bytes_per_s == 0.0
+
+
+def test_what_was_on_every_machine_before_is_not_in_the_bound() -> None:
+    told = board(chunks=1000, size_bytes=1000)
+    told.hear(origin(), NOW_S)
+    for number, reused_bytes in ((1, 300), (2, 200)):
+        told.hear(machine(number), NOW_S)
+        have = telemetry(
+            {1}, chunks=1000, reused_bytes=reused_bytes, fastest_received_bytes_per_s=100.0
+        )
+        told.tell(peer(number), have, NOW_S)
+    assert told.progress(NOW_S).line_seconds == pytest.approx(8.0)

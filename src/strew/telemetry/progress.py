@@ -61,7 +61,7 @@ def progress_of(facts: Facts, rows: Iterable[Row], rarest: Rarest | None, now: f
             rate += row.received_bytes_per_s
     chunk_bytes = facts.size_bytes / facts.chunk_count if facts.chunk_count else 0.0
     link, link_from = link_rate(rows)
-    line_s = facts.size_bytes / link if link else None
+    line_s = (facts.size_bytes - _here_before(counted)) / link if link else None
     bound = bound_s(line_s, len(counted), facts.chunk_count) if line_s is not None else None
     over = is_over(counted)
     elapsed_s = now - facts.published_unix_s
@@ -92,6 +92,11 @@ def progress_of(facts: Facts, rows: Iterable[Row], rarest: Rarest | None, now: f
         rarest=RarestChunk(*rarest) if rarest is not None else None,
         over=over,
     )
+
+
+def _here_before(counted: Iterable[Row]) -> int:
+    """Bytes that no machine has to fetch: the least that was on any before, as far as they told."""
+    return min((row.reused_bytes for row in counted if row.telemetry is not None), default=0)
 
 
 def is_over(counted: Iterable[Row]) -> bool:
