@@ -200,7 +200,7 @@ def test_everything_is_done_by_keys_alone(done: Shown, chromium: Browser) -> Non
         keys.press("Tab")
         assert look.page.evaluate("document.activeElement.textContent") == "to the content"
         keys.press("?")
-        assert look.page.get_by_role("dialog").is_visible()
+        look.page.get_by_role("dialog").wait_for()
         keys.press("Escape")
         look.page.get_by_role("dialog").wait_for(state="detached")
         keys.press("/")
@@ -224,7 +224,8 @@ def test_everything_is_done_by_keys_alone(done: Shown, chromium: Browser) -> Non
         look.becomes("/members")
         was = look.page.evaluate("document.documentElement.dataset.theme")
         keys.press("t")
-        assert look.page.evaluate("document.documentElement.dataset.theme") != was
+        theme = "document.documentElement.dataset.theme"
+        until(lambda: look.page.evaluate(theme) != was, "the other theme")
 
 
 def test_the_map_is_zoomed_and_the_address_says_so(done: Shown, chromium: Browser) -> None:
@@ -239,7 +240,7 @@ def test_the_map_is_zoomed_and_the_address_says_so(done: Shown, chromium: Browse
         box = canvas.bounding_box()
         assert box is not None
         look.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 10)
-        assert "here" in look.text(".tip")
+        until(lambda: "here" in look.text(".tip"), "what is under the pointer")
 
 
 def test_the_token_leaves_the_address_and_without_one_nothing_is_shown(
