@@ -79,18 +79,18 @@ async def node(
                 ) as agent,
             ):
                 address = Address(*agent.address)
-                name = agent.identity.node
-                out.event("listening", host=address.host, port=address.port, node=name)
-                welcome = _welcome(settings, address)
-                out.note(welcome)
-                if not settings.join:
-                    join = join_command(key, address, trusting)
-                    out.line(f"  to join, on each machine:\n    {join}")
-                    out.line(f"  to publish:\n    {push_command(key, address)}")
-                    out.line(f"  dashboard: {dashboard_address(settings, key, address)}")
-                    if settings.profile == "strict":
-                        out.note(STRICT)
-                with signalled() as told:
+                with signalled() as told:  # from before anybody is told that it is there
+                    name = agent.identity.node
+                    out.event("listening", host=address.host, port=address.port, node=name)
+                    welcome = _welcome(settings, address)
+                    out.note(welcome)
+                    if not settings.join:
+                        join = join_command(key, address, trusting)
+                        out.line(f"  to join, on each machine:\n    {join}")
+                        out.line(f"  to publish:\n    {push_command(key, address)}")
+                        out.line(f"  dashboard: {dashboard_address(settings, key, address)}")
+                        if settings.profile == "strict":
+                            out.note(STRICT)
                     async with supervised(welcome):
                         number = await _told_or_refused(told, agent)
                 await hand_over(agent, out)

@@ -73,8 +73,8 @@ async def serve(
                 ) as agent,
             ):
                 address = Address(*agent.address)
-                _tell(settings, key, address, agent.identity.node, trusting, out)
-                with signalled() as told:
+                with signalled() as told:  # from before anybody is told that it is there
+                    _tell(settings, key, address, agent.identity.node, trusting, out)
                     async with supervised(f"tracker and origin at {address}"):
                         number = await told
                 await hand_over(agent, out)
