@@ -1,6 +1,6 @@
 """What it costs a tracker to be looked at: telemetry of a large fleet, and one onlooker.
 
-    python -m bench.board [--nodes 1000] [--chunks 8000] [--seconds 40] [--json]
+    python -m bench.board [--nodes 1000] [--chunks 8000] [--seconds 60] [--json]
 
 A real tracker (own process, SQLite state, loopback TCP) hears of machines that are not there, each
 of which tells its telemetry over raw keep-alive connections whenever it is asked to. Chunks, rates
@@ -56,6 +56,10 @@ NEIGHBOURS = 40
 SETTLE_S = 5.0
 """Before a window: the tracker has found its pace."""
 
+SETTLE_WAITS = 2
+"""And after so many of a machine's waits: those that all began at one moment tell in waves at
+first, and a window may have many of them or few."""
+
 ZONES = 20
 
 
@@ -85,6 +89,7 @@ class Crowd:
         self._masks = [self._dice.getrandbits(count) for _ in range(nodes + 1)]
         self.messages = 0
         self.bytes = 0
+        self.wait_s = 0.0
         self._began_s = time.monotonic()
 
     def message(self, number: int) -> bytes:
@@ -141,6 +146,7 @@ class Crowd:
                 wanted = msgspec.json.decode(answer, type=TelemetryWanted)
                 self.messages += 1
                 self.bytes += len(body)
+                self.wait_s = wanted.next_s
                 heapq.heappush(due, (time.monotonic() - self._began_s + wanted.next_s, number))
 
         await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
@@ -187,16 +193,17 @@ async def measured(nodes: int, chunks: int, seconds: float) -> dict[str, float]:
         await publish(port, manifest, nodes + 1)
         await asyncio.sleep(SETTLE_S)
         cpu, began_s = cpu_s(pid), time.monotonic()
-        await asyncio.sleep(seconds / 4)
+        await asyncio.sleep(SETTLE_S)
         rest_share = (cpu_s(pid) - cpu) / (time.monotonic() - began_s)
 
-        crowd = Crowd(manifest, nodes, 2 * (seconds + 2 * SETTLE_S))
+        crowd = Crowd(manifest, nodes, 5 * (seconds + SETTLE_S))
         telling = asyncio.create_task(crowd.tell(port))
         await asyncio.sleep(SETTLE_S)
+        await asyncio.sleep(SETTLE_WAITS * crowd.wait_s)
         if telling.done():
             telling.result()
         cpu, messages, began_s = cpu_s(pid), crowd.messages, time.monotonic()
-        await asyncio.sleep(seconds / 2)
+        await asyncio.sleep(seconds)
         alone_s, told = cpu_s(pid) - cpu, crowd.messages - messages
         alone_share = alone_s / (time.monotonic() - began_s)
 
@@ -204,17 +211,18 @@ async def measured(nodes: int, chunks: int, seconds: float) -> dict[str, float]:
         board_bytes, board_s = await onlooker.board()
         looking = asyncio.create_task(onlooker.look())
         await asyncio.sleep(SETTLE_S)
-        cpu, began_s = cpu_s(pid), time.monotonic()
+        cpu, messages, began_s = cpu_s(pid), crowd.messages, time.monotonic()
         stream_bytes, events = onlooker.bytes, onlooker.events
         await asyncio.sleep(seconds)
         span_s = time.monotonic() - began_s
-        looked_share = (cpu_s(pid) - cpu) / span_s
+        looked_share, told_looked = (cpu_s(pid) - cpu) / span_s, crowd.messages - messages
         figures = {
             "nodes": nodes,
             "chunks": chunks,
             "message_bytes": crowd.bytes / crowd.messages,
-            "messages_per_s": told / (seconds / 2),
-            "message_cpu_s": (alone_share - rest_share) * (seconds / 2) / told,
+            "messages_per_s": told / seconds,
+            "messages_per_s_looked_at": told_looked / span_s,
+            "message_cpu_s": (alone_share - rest_share) * seconds / told,
             "core_share_at_rest": rest_share,
             "core_share_alone": alone_share,
             "core_share_looked_at": looked_share,
@@ -234,7 +242,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--chunks", type=int, default=8000)
-    parser.add_argument("--seconds", type=float, default=40.0)
+    parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     figures = asyncio.run(measured(asked.nodes, asked.chunks, asked.seconds))

@@ -30,7 +30,7 @@ from strew.telemetry.protocol import (
     Timeline,
     encode_telemetry,
 )
-from strew.telemetry.recorder import Facts, Recorder, Who
+from strew.telemetry.recorder import Recorder, Who
 from strew.telemetry.recording import encode_recording
 from strew.telemetry.series import Rates
 from strew.telemetry.view import BoardChange, BoardView, MachineRow, Progress, RarestChunk
@@ -252,7 +252,7 @@ def _telemetry() -> tuple[Telemetry, bytes]:
     )
     links = (LinkTelemetry(OTHER, 1, 2),)
     telemetry = Telemetry(node=NODE, at_s=5.0, swarms=(swarm,), links=links)
-    recorder = Recorder(Facts(ARTIFACT, "app:1.0", "app.bin", 300, 9, 1.5))
+    recorder = Recorder(msgspec.structs.replace(PUBLICATION, chunk_count=9))
     recorder.heard(Who(NODE, "10.0.0.1", 7301, "rack-1"), telemetry, swarm, 5.0)
     return telemetry, encode_recording(recorder.taken().recording())
 

@@ -54,7 +54,7 @@ from strew.sim.like import like
 from strew.sim.run import check
 from strew.telemetry import protocol as telemetries
 from strew.telemetry import recording as recordings
-from strew.telemetry.recorder import Facts, Recorder, Who
+from strew.telemetry.recorder import Recorder, Who
 from strew.telemetry.report import report_of
 from strew.telemetry.view import BoardChange, BoardView
 from strew.telemetry.watched import Watched
@@ -135,8 +135,16 @@ def telemetry(data: bytes) -> None:
         found = telemetries.decode_telemetry(data)
         assert telemetries.decode_telemetry(telemetries.encode_telemetry(found)) == found
         for swarm in found.swarms:
-            facts = Facts(swarm.artifact, "", "", 10_000, swarm.chunk_count % BITS_MAX, 0.0)
-            recorder = Recorder(facts)
+            spread = Publication(
+                reference="",
+                artifact=swarm.artifact,
+                version=1,
+                size_bytes=10_000,
+                chunk_count=swarm.chunk_count % BITS_MAX,
+                published_s=0.0,
+                name="",
+            )
+            recorder = Recorder(spread)
             with contextlib.suppress(ProtocolError):
                 recorder.heard(Who(found.node), found, swarm, 50.0)
             made = recorder.taken().recording()

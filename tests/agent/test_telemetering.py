@@ -23,11 +23,12 @@ from strew.content.manifest import Manifest
 from strew.content.reference import Address, Name
 from strew.errors import StrewError, UnavailableError
 from strew.messages import PeerId
+from strew.publication import Publication
 from strew.store.disk import DiskStore
 from strew.store.placement import Placement
 from strew.telemetry.causes import CAUSES, Cause
 from strew.telemetry.protocol import Downlink, Telemetry, TelemetryWanted, Uplink
-from strew.telemetry.recorder import Facts, Recorder, Who
+from strew.telemetry.recorder import Recorder, Who
 from strew.telemetry.report import Report, report_of
 from strew.tracker.client import TrackerClient
 from tests.agent.test_fetches import KEY, settings_in
@@ -279,7 +280,15 @@ async def test_a_sender_that_is_slow_is_blamed(tmp_path: Path) -> None:
         async with asyncio.timeout(WITHIN_S):
             await transfer.finished
         recorder = Recorder(
-            Facts(manifest.id, "", "file", SIZE_BYTES, manifest.chunk_count, time.time())
+            Publication(
+                reference="file:1",
+                artifact=manifest.id,
+                version=1,
+                size_bytes=SIZE_BYTES,
+                chunk_count=manifest.chunk_count,
+                published_s=time.time(),
+                name="file",
+            )
         )
         told = node.sampler.telemetry(0).telemetry
         recorder.heard(Who(node.identity.node), told, told.swarms[0], time.time() + WITHIN_S)

@@ -8,7 +8,7 @@ from strew.cli import lost_time
 from strew.telemetry.protocol import Downlink
 from strew.telemetry.recorder import Recorder
 from strew.telemetry.report import report_of
-from tests.telemetry.fleets import FACTS, PUBLISHED, done, recorded_fleet, told, who
+from tests.telemetry.fleets import PUBLISHED, SPREAD, done, recorded_fleet, told, who
 
 REPORT = report_of(recorded_fleet().taken().recording())
 
@@ -28,13 +28,13 @@ def test_it_says_what_was_lost_to_what_within_eighty_columns() -> None:
 
 
 def test_it_says_what_is_missing() -> None:
-    nothing = report_of(Recorder(FACTS).taken("it is still under way").recording())
+    nothing = report_of(Recorder(SPREAD).taken("it is still under way").recording())
     lines = lost_time.lines(nothing)
     assert lines[-2:] == [
         "no machine has told how long it took",
         "incomplete: it is still under way",
     ]
-    failed = Recorder(FACTS)
+    failed = Recorder(SPREAD)
     swarm = done([Downlink.RECEIVING] * 2, (1, 1), failed=True)
     failed.heard(who(1), told(1, swarm), swarm, PUBLISHED + 2.0)
     assert "1 machines failed" in lost_time.lines(report_of(failed.taken().recording()))

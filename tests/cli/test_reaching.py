@@ -77,7 +77,9 @@ def test_a_node_can_be_asked_as_well_as_a_tracker(fleet: Fleet) -> None:
 
 def test_a_port_that_only_udp_cannot_have_is_seen_by_the_other_side(fleet: Fleet) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
+        with socket.socket() as free:  # a port that no connection has, either
+            free.bind(("127.0.0.1", 0))
+            taken.bind(free.getsockname())
         at = f"127.0.0.1:{taken.getsockname()[1]}"
         findings = doctor(fleet, "--listen", at, "--join", fleet.at, "--data", "doctor.data")
     assert levels(findings, "port", "reached", "reached udp") == ["warning", "ok", "warning"]

@@ -248,7 +248,7 @@ def test_the_token_leaves_the_address_and_without_one_nothing_is_shown(
 ) -> None:
     with looking(chromium, done.root) as look:
         look.go("/members")
-        field = look.page.get_by_label("Token")
+        field = look.page.get_by_role("textbox", name="Token")
         field.fill("r." + "0" * 64)
         look.page.get_by_role("button", name="Look").click()
         until(lambda: field.is_visible() and not field.input_value(), "to be asked again")

@@ -4,18 +4,11 @@ import os
 
 import pytest
 
-from strew.demo.measure import GIB, Counts, bound, cpu_s, result_of, rss_peak_bytes
+from strew.demo.measure import GIB, Counts, cpu_s, result_of, rss_peak_bytes
 from strew.errors import ConfigurationError
 
 NO_PROCESS = 2**22 + 1
 """Above the largest process id of Linux."""
-
-
-@pytest.mark.parametrize(
-    ("nodes", "rounds"), [(1, 100), (2, 101), (3, 101), (4, 102), (8, 103), (1000, 109)]
-)
-def test_the_bound_is_chunks_and_the_floor_of_the_logarithm(nodes: int, rounds: int) -> None:
-    assert bound(50.0, nodes, 100) == pytest.approx(0.5 * rounds)
 
 
 def counts(seconds: list[float]) -> Counts:

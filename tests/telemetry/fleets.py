@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from strew.content.bitfield import Bitfield
+from strew.content.digest import ArtifactId
 from strew.messages import PeerId
+from strew.publication import Publication
 from strew.telemetry.protocol import (
     TICKS_PER_S,
     Downlink,
@@ -12,14 +14,22 @@ from strew.telemetry.protocol import (
     Timeline,
     Uplink,
 )
-from strew.telemetry.recorder import Facts, Recorder, Who
+from strew.telemetry.recorder import Recorder, Who
 
 ARTIFACT = "blake3:" + "1" * 64
 CHUNKS = 4
 SIZE_BYTES = 1000
 PUBLISHED = 1_000_000.0
 RATE = 100.0
-FACTS = Facts(ARTIFACT, "app:1", "app.bin", SIZE_BYTES, CHUNKS, PUBLISHED)
+SPREAD = Publication(
+    reference="app:1",
+    artifact=ArtifactId(ARTIFACT),
+    version=1,
+    size_bytes=SIZE_BYTES,
+    chunk_count=CHUNKS,
+    published_s=PUBLISHED,
+    name="app.bin",
+)
 WIDTH_S = 1.0
 SECOND = TICKS_PER_S
 
@@ -99,7 +109,7 @@ def fetching(have: int = 1) -> SwarmTelemetry:
 
 def recorded_fleet() -> Recorder:
     """An origin and two machines: the second was done last, 13 s after the publication."""
-    recorder = Recorder(FACTS)
+    recorder = Recorder(SPREAD)
     receiving, nowhere = Downlink.RECEIVING, Downlink.NOWHERE
     for second in range(1, 14):
         swarm = origin(100 * min(second, 10), (1.0, 0.0) if second <= 10 else (0.0, 1.0))

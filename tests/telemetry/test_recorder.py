@@ -12,10 +12,10 @@ from strew.telemetry.recorder import Recorder
 from strew.telemetry.recording import decode_recording, encode_recording
 from strew.telemetry.report import report_of
 from tests.telemetry.fleets import (
-    FACTS,
     PUBLISHED,
     RATE,
     SIZE_BYTES,
+    SPREAD,
     done,
     fetching,
     origin,
@@ -80,7 +80,7 @@ def test_the_report_of_it_adds_up() -> None:
 
 
 def test_without_a_machine_that_is_done_there_are_no_times() -> None:
-    recorder = Recorder(FACTS)
+    recorder = Recorder(SPREAD)
     swarm = fetching()
     assert not recorder.heard(who(1), told(1, swarm), swarm, PUBLISHED + 1.0)
     assert recorder.is_empty and recorder.under_way == 1
@@ -90,7 +90,7 @@ def test_without_a_machine_that_is_done_there_are_no_times() -> None:
 
 
 def test_who_is_not_configured_is_measured_by_the_fastest_second_of_those_that_fetched() -> None:
-    recorder = Recorder(FACTS)
+    recorder = Recorder(SPREAD)
     loopback = origin(1000)
     swarms = {
         0: loopback,
@@ -106,14 +106,14 @@ def test_who_is_not_configured_is_measured_by_the_fastest_second_of_those_that_f
 
 
 def test_no_machine_had_its_payload_faster_than_its_link() -> None:
-    recorder = Recorder(FACTS)
+    recorder = Recorder(SPREAD)
     swarm = done([R] * 5, (200,) * 5, fastest_received_bytes_per_s=3.0)
     recorder.heard(who(1), told(1, swarm, rate=0.0), swarm, PUBLISHED + 5.0)
     assert report_of(recorder.taken().recording()).lost_seconds == pytest.approx(0.0)
 
 
 def test_who_had_it_before_the_publication_is_no_follower() -> None:
-    recorder = Recorder(FACTS)
+    recorder = Recorder(SPREAD)
     earlier = done([R] * 2, (500, 500), ago_s=100.0)
     assert not recorder.heard(who(1), told(1, earlier), earlier, PUBLISHED + 1.0)
     recording = recorder.taken().recording()
@@ -121,7 +121,7 @@ def test_who_had_it_before_the_publication_is_no_follower() -> None:
 
 
 def test_a_second_try_takes_the_place_of_one_that_failed() -> None:
-    recorder = Recorder(FACTS)
+    recorder = Recorder(SPREAD)
     failed = done([R] * 2, (100, 100), failed=True)
     assert recorder.heard(who(1), told(1, failed), failed, PUBLISHED + 2.0)
     assert recorder.is_over(peer(1))
@@ -134,10 +134,10 @@ def test_a_second_try_takes_the_place_of_one_that_failed() -> None:
 
 
 def test_what_does_not_fit_the_artifact_is_refused() -> None:
-    recorder = Recorder(FACTS)
+    recorder = Recorder(SPREAD)
     for swarm, why in (
-        (origin(1).__class__(artifact=FACTS.artifact, have=b"\x01", chunk_count=7), "7 chunks"),
-        (origin(1).__class__(artifact=FACTS.artifact, have=b"\x02", chunk_count=4), "bitfield"),
+        (origin(1).__class__(artifact=SPREAD.artifact, have=b"\x01", chunk_count=7), "7 chunks"),
+        (origin(1).__class__(artifact=SPREAD.artifact, have=b"\x02", chunk_count=4), "bitfield"),
     ):
         with pytest.raises(ProtocolError, match=why):
             recorder.heard(who(1), told(1, swarm), swarm, PUBLISHED + 1.0)
@@ -146,7 +146,7 @@ def test_what_does_not_fit_the_artifact_is_refused() -> None:
 
 def test_machines_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorders, "MACHINES_MAX", 2)
-    recorder = Recorder(FACTS)
+    recorder = Recorder(SPREAD)
     for number in range(4):
         swarm = fetching()
         recorder.heard(who(number), told(number, swarm), swarm, PUBLISHED + 1.0)

@@ -293,3 +293,18 @@ async def test_a_silent_machine_is_probed_and_told_of(
     monkeypatch.setattr(observers, "JUDGE_S_PER_ROW", 0.0)
     await until(lambda: row.verdict.cause, "a cause")
     assert row.verdict.cause == "ended" and "port is closed" in row.verdict.why
+
+
+async def test_a_recording_that_breaks_ends_neither_leases_nor_other_recordings(
+    on: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observers, "TICK_S", 0.01)
+    tended: list[float] = []
+
+    async def breaks(now: float) -> None:
+        tended.append(now)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(on.tracker.recordings, "tend", breaks)
+    await until(lambda: len(tended) >= 3, "recordings to be looked after again")
+    assert (await published(on, 2)).id in [of.artifact for of in await on.client.artifacts()]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from strew.announce.protocol import Holding, Peer
-from strew.announce.records import ArtifactFacts, NodeRecord
+from strew.announce.records import NodeRecord
 from strew.content.digest import ArtifactId
 from strew.errors import NotFoundError, ProtocolError
 from strew.publication import Publication
@@ -22,7 +22,7 @@ from tests.telemetry.fleets import (
     ARTIFACT,
     CHUNKS,
     PUBLISHED,
-    SIZE_BYTES,
+    SPREAD,
     done,
     fetching,
     origin,
@@ -43,25 +43,10 @@ class View:
         self.named = [ID]
         self.published = PUBLISHED
 
-    def facts(self, artifact: ArtifactId) -> ArtifactFacts | None:
-        if artifact not in self.named:
-            return None
-        return ArtifactFacts(artifact, "app.bin", False, SIZE_BYTES, CHUNKS, 100, PUBLISHED)
-
     def names_of(self, artifact: ArtifactId) -> list[Publication]:
         if artifact not in self.named:
             return []
-        return [
-            Publication(
-                reference="app:1",
-                artifact=artifact,
-                version=1,
-                size_bytes=SIZE_BYTES,
-                chunk_count=CHUNKS,
-                published_s=self.published,
-                name="app.bin",
-            )
-        ]
+        return [msgspec.structs.replace(SPREAD, artifact=artifact, published_s=self.published)]
 
     def nodes(self) -> Iterable[NodeRecord]:
         return self.records

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from strew.announce.reference import name_of
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Entry, Kind, Manifest
-from strew.content.reference import parse_name
-from strew.errors import NotFoundError, PeerError, UsageError
+from strew.errors import NotFoundError, PeerError
 from strew.publication import ArtifactText, Publication, ReferenceText
 
 if TYPE_CHECKING:
@@ -117,13 +117,13 @@ class Contents:
 
     def _versions(self, manifest: Manifest, names: list[Publication]) -> Iterable[ContentsVersion]:
         """Others, newest first."""
-        own = {_name_of(of.reference) for of in names if of.artifact == manifest.id}
+        own = {name_of(of.reference) for of in names if of.artifact == manifest.id}
         at_s = {
             stored.artifact: stored.added_unix_s
             for stored in self._agent.store.artifacts()
             if stored.name == manifest.name
         }
-        at_s |= {of.artifact: of.published_s for of in names if _name_of(of.reference) in own}
+        at_s |= {of.artifact: of.published_s for of in names if name_of(of.reference) in own}
         at_s.pop(manifest.id, None)
         for artifact in sorted(at_s, key=lambda of: at_s[of], reverse=True)[:VERSIONS_MAX]:
             # one that nobody here holds any more, or whose manifest is damaged, is no loss
@@ -154,10 +154,3 @@ def _version(
         shared_chunks=len(shared),
         shared_bytes=sum(manifest.length(index) for index in shared),
     )
-
-
-def _name_of(reference: str) -> str:
-    try:
-        return parse_name(reference).name
-    except UsageError:
-        return reference

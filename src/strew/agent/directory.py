@@ -198,8 +198,8 @@ class Directory:
 
     async def recording(self, artifact: ArtifactId) -> Recording:
         """How the fetches of an artifact went, as members tell. NotFoundError."""
-        names, facts = self._names_of(artifact), self._facts(artifact)
-        if not names or facts is None:
+        names = self._names_of(artifact)
+        if not names:
             raise NotFoundError(f"nothing is known of {artifact}")
         now = self._agent.now()
         self._recalled = {a: of for a, of in self._recalled.items() if now - of[0] < RECALLED_S}
@@ -207,7 +207,7 @@ class Directory:
             newest = max(names, key=lambda of: of.published_s)
             holders = [member for member, _ in self._gossip.holders(swarm_key_of(artifact))]
             asking = asyncio.ensure_future(
-                recollected(self._agent, newest, facts, [self._gossip.me, *holders])
+                recollected(self._agent, newest, [self._gossip.me, *holders])
             )
             # who is gone before it ends does not hear how, and that is no news
             asking.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -216,6 +216,7 @@ class Fetches:
         """Settle a transfer, and count it."""
         transfer.ended_s = transfer.ended_s or self._agent.now()
         transfer.outcome = outcome
+        transfer.came_bytes = self._agent.sampler.came_bytes(transfer.artifact)
         transfer.end(path, error)
         if outcome == "stopped":
             self._agent.sampler.forget(transfer.artifact)

@@ -111,9 +111,6 @@ class AgentMetrics:
         if neighbour is not None:
             whence = "origin" if neighbour.origin else "near" if neighbour.near else "far"
         self._received[whence].inc(length_bytes)
-        transfer = self._agent.fetches.transfers.get(part.artifact) if part else None
-        if transfer is not None:
-            transfer.came_bytes[whence] += length_bytes
         return whence
 
     @property

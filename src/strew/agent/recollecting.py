@@ -7,14 +7,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from strew.agent.client import NodeClient
-from strew.announce.records import ArtifactFacts
 from strew.content.digest import ArtifactId
 from strew.content.reference import Address
 from strew.errors import NotFoundError, StrewError
 from strew.gossip.protocol import Member
 from strew.publication import Publication
 from strew.telemetry.protocol import SwarmTelemetry, Telemetry
-from strew.telemetry.recorder import Facts, Recorder, Who
+from strew.telemetry.recorder import Recorder, Who
 from strew.telemetry.recording import Recording
 
 if TYPE_CHECKING:
@@ -29,20 +28,9 @@ ASKED_AT_ONCE: Final = 16
 UNTOLD: Final = "members were asked, and tell what their uplinks did until they were done"
 
 
-async def recollected(
-    agent: Agent, publication: Publication, facts: ArtifactFacts, members: list[Member]
-) -> Recording:
+async def recollected(agent: Agent, publication: Publication, members: list[Member]) -> Recording:
     """Ask members how the fetch of an artifact went. NotFoundError if none can tell."""
-    recorder = Recorder(
-        Facts(
-            facts.artifact,
-            publication.reference,
-            publication.name,
-            facts.size_bytes,
-            facts.chunk_count,
-            publication.published_s,
-        )
-    )
+    artifact, recorder = publication.artifact, Recorder(publication)
     turns = asyncio.Semaphore(ASKED_AT_ONCE)
 
     async def ask(member: Member) -> None:
@@ -51,13 +39,13 @@ async def recollected(
         client = NodeClient(agent.session, address, agent.key, tls=agent.tls_met)
         try:
             async with turns:
-                swarm = (await client.transfer(facts.artifact)).telemetry
+                swarm = (await client.transfer(artifact)).telemetry
             if swarm is not None and swarm.timeline is not None:
                 _hear(recorder, member, swarm)
         except StrewError:
             return  # it did not fetch it, or is not there: what it would say is missing
 
-    own = own_telemetry(agent, facts.artifact)
+    own = own_telemetry(agent, artifact)
     asked = [member for member in members if member.id != agent.identity.node]
     if own is not None and own.timeline is not None:
         me = next((member for member in members if member.id == agent.identity.node), None)
@@ -66,7 +54,7 @@ async def recollected(
     await asyncio.gather(*map(ask, asked[:MEMBERS_MAX]))
     if recorder.is_empty:
         raise NotFoundError(
-            f"no member that is known fetched {facts.artifact} in its present life",
+            f"no member that is known fetched {artifact} in its present life",
             hint="a node remembers its transfers as long as its process lives",
         )
     return await asyncio.to_thread(recorder.taken(UNTOLD).recording)

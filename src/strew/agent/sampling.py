@@ -19,6 +19,7 @@ from strew.content.bitfield import Bitfield
 from strew.content.digest import ArtifactId
 from strew.errors import StrewError
 from strew.messages import swarm_key_of
+from strew.node import Node
 from strew.node.participation import Participation
 from strew.telemetry.course import LOOK_S, Course
 from strew.telemetry.pace import Pace
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
 
 COURSES_MAX: Final = 64
 """Artifacts of which is kept how they came. The oldest that is over goes; each has some 30 kB."""
+
+SURVEY_EVERY_S: Final = 0.25
+"""How often it is looked through all that is shared for what a neighbour lacks, and what was moving
+of late. An origin may share a thousand artifacts with forty neighbours each, and looking at all of
+these twenty times a second would cost it a tenth of a core."""
 
 CALM_S: Final = 2.0
 """After nothing is under way any more it is looked for so long: rates come down to 0 by then."""
@@ -75,6 +81,9 @@ class Sampler:
         self._busy: deque[tuple[float, float]] = deque()
         self._busy_s = 0.0
         self._waited_s = 0.0
+        self._shared: list[int] = []
+        """Keys of swarms, of the last survey."""
+        self._survey_due_s = 0.0
         self._stopped = False
 
     # --- when ------------------------------------------------------------------------------------
@@ -84,6 +93,7 @@ class Sampler:
         if self._timer is not None or self._stopped:
             return
         now = self._stirred_s = self._agent.now()
+        self._survey_due_s = now
         self._waited_s = self._agent.up.waited_s
         for course in self.courses.values():
             course.rest(now)
@@ -125,17 +135,28 @@ class Sampler:
             if not transfer.finished.done():
                 under_way = True
                 sends |= self._look_at(self.course(transfer.artifact), transfer, now, limited)
-        for part in list(agent.node.participations.values()):
-            course = self.courses.get(part.artifact)
-            if course is not None and course.ended_s is None:
-                continue  # it is fetched: looked at above
-            lacking = any(not n.have.complete for n in part.swarm.neighbours.values())
+        if now >= self._survey_due_s:
+            self._survey(agent.node, now)
+        for key in self._shared:
+            part = agent.node.participations.get(key)
+            course = self.courses.get(part.artifact) if part is not None else None
+            if part is None or (course is not None and course.ended_s is None):
+                continue  # it was left, or is fetched: looked at above
+            lacking = _is_lacked(part)
             under_way |= lacking
             if lacking or course is not None:
                 course = course or self.course(part.artifact, fetches=False)
                 sends |= self._look_at(course, None, now, limited)
         self._count_busy(now, sends)
         return under_way
+
+    def _survey(self, node: Node, now: float) -> None:
+        self._survey_due_s = now + SURVEY_EVERY_S
+        self._shared = [
+            key
+            for key, part in node.participations.items()
+            if part.artifact in self.courses or _is_lacked(part)
+        ]
 
     def _look_at(
         self, course: Course, transfer: Transfer | None, now: float, limited: bool
@@ -257,6 +278,14 @@ class Sampler:
         if course is not None:
             course.received(index, Source[source.upper()], length_bytes)
 
+    def came_bytes(self, artifact: ArtifactId) -> dict[str, int]:
+        """Payload from others so far, by where it came from."""
+        course = self.courses.get(artifact)
+        return {
+            source.name.lower(): course.by_source[source] if course is not None else 0
+            for source in (Source.ORIGIN, Source.NEAR, Source.FAR)
+        }
+
     def worked(self, artifact: ArtifactId, seconds: float) -> None:
         """The store verified and wrote some of it."""
         course = self.courses.get(artifact)
@@ -271,6 +300,8 @@ class Sampler:
 
     def chunk_sent(self, artifact: ArtifactId, length_bytes: int) -> None:
         """One has left."""
+        if artifact not in self.courses:
+            self._survey_due_s = 0.0
         self.course(artifact, fetches=False).sent_bytes += length_bytes
         if self._timer is None:
             self.wake()
@@ -323,6 +354,11 @@ def _pressing(course: Course) -> tuple[bool, bool, float]:
     ended last."""
     over = course.ended_s is not None
     return (over and course.told, not over, -(course.ended_s or course.began_s))
+
+
+def _is_lacked(part: Participation) -> bool:
+    """Whether a neighbour lacks some of it."""
+    return any(not neighbour.have.complete for neighbour in part.swarm.neighbours.values())
 
 
 def _name(transfer: Transfer) -> str:

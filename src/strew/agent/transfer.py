@@ -44,10 +44,8 @@ class Transfer:
     stage: Stage = "locating"
     stages: list[tuple[Stage, float]] = field(default_factory=list)
     """The first STAGES_MAX of them, each with when it began."""
-    came_bytes: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("origin", "near", "far"), 0)
-    )
-    """Payload verified and stored, by where it came from."""
+    came_bytes: dict[str, int] = field(default_factory=dict)
+    """Payload that was lacked, verified and stored, by where it came from; set when it ends."""
     reused_bytes: int = 0
     fetched_bytes: int = 0
     fetched_origin_bytes: int = 0

@@ -10,7 +10,7 @@ import msgspec
 
 from strew.announce.decision import Decision, Refused
 from strew.announce.records import ArtifactFacts, Enrol, PutPublication, RegistryView
-from strew.announce.reference import follows
+from strew.announce.reference import follower_of
 from strew.content.digest import ArtifactId
 from strew.messages import PeerId
 from strew.publication import Publication, ReferenceText
@@ -149,13 +149,6 @@ def _refusal(artifact: ArtifactId, view: RegistryView) -> Refused | None:
 
 
 def _followers(reference: ReferenceText, view: RegistryView) -> tuple[PeerId, ...]:
-    """Nodes that follow `reference`. A fleet has few different lists of patterns: each is
-    matched once."""
-    matched: dict[tuple[str, ...], bool] = {}
-    found: list[PeerId] = []
-    for record in view.nodes():
-        if record.follows not in matched:
-            matched[record.follows] = follows(record.follows, reference)
-        if matched[record.follows]:
-            found.append(record.peer.id)
-    return tuple(found)
+    """Nodes that follow `reference`."""
+    is_follower = follower_of([reference])
+    return tuple(record.peer.id for record in view.nodes() if is_follower(record.follows))

@@ -1,7 +1,7 @@
 """The patterns by which a node follows names; see strew.content.pattern."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from strew.content.pattern import matches, whole_pattern
 from strew.errors import UsageError
@@ -22,6 +22,25 @@ def parse_pattern(text: str) -> str:
     return whole_pattern(text)
 
 
+def name_of(reference: str) -> str:
+    """NAME of NAME:TAG, which all versions of something have in common."""
+    return reference.rpartition(":")[0] or reference
+
+
 def follows(patterns: Iterable[str], reference: str) -> bool:
     """Whether any of `patterns` matches `reference`; case counts."""
     return any(matches(pattern, reference) for pattern in patterns)
+
+
+def follower_of(references: Iterable[str]) -> Callable[[tuple[str, ...]], bool]:
+    """Whether patterns match any of `references`, asked for many nodes. A fleet has few different
+    lists of patterns: each is matched once."""
+    names = tuple(references)
+    known: dict[tuple[str, ...], bool] = {}
+
+    def is_follower(patterns: tuple[str, ...]) -> bool:
+        if patterns not in known:
+            known[patterns] = any(follows(patterns, reference) for reference in names)
+        return known[patterns]
+
+    return is_follower

@@ -13,6 +13,7 @@ from statistics import median
 import msgspec
 
 from strew.errors import ConfigurationError
+from strew.telemetry.bound import equal_links_s
 
 GIB = 1 << 30
 
@@ -64,7 +65,7 @@ def result_of(
     nodes = len(counts.seconds)
     last_s = max(counts.seconds)
     line_s = size_bytes / rate_bytes_per_s if rate_bytes_per_s else None
-    bound_s = bound(line_s, nodes, counts.chunks) if line_s else None
+    bound_s = equal_links_s(line_s, nodes, counts.chunks) if line_s else None
     delivered_bytes = nodes * size_bytes
     duplicates = counts.duplicate_bytes
     return Result(
@@ -86,12 +87,6 @@ def result_of(
         cpu_s_per_gib=counts.cpu_s * GIB / delivered_bytes,
         rss_peak_bytes=counts.rss_peak_bytes,
     )
-
-
-def bound(line_s: float, nodes: int, chunks: int) -> float:
-    """T* in seconds for equal links on which one machine takes `line_s`."""
-    assert nodes > 0 and chunks > 0
-    return line_s * (1 + (nodes.bit_length() - 1) / chunks)
 
 
 def cpu_s(pids: Iterable[int]) -> float:

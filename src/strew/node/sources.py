@@ -29,7 +29,7 @@ from strew.announce.announcer import (
 )
 from strew.announce.handout import NEIGHBOURS
 from strew.announce.protocol import HOLDINGS_MAX, WANTS_MAX, Announce, Holding, Peer
-from strew.announce.reference import follows
+from strew.announce.reference import follower_of, follows
 from strew.announce.registry import spread_of
 from strew.content.digest import ArtifactId
 from strew.dht.contact import key_of, node_id_of
@@ -266,17 +266,10 @@ class Sources:
             return ()
         key = swarm_key_of(artifact)
         held = {member.id: (member, of) for member, of in self.gossip.holders(key)}
-        references = self.references(artifact)
-        matched: dict[tuple[str, ...], bool] = {}
+        is_follower = follower_of(self.references(artifact))
 
         def takes_part(member: Member) -> bool:
-            if member.id in held:
-                return True
-            found = matched.get(member.follows)
-            if found is None:
-                found = any(follows(member.follows, reference) for reference in references)
-                matched[member.follows] = found
-            return found
+            return member.id in held or is_follower(member.follows)
 
         if everybody:
             chosen = {member.id: member for member in self.gossip.members() if takes_part(member)}

@@ -254,12 +254,17 @@ class Fleet:
                 ARTIFACT, "input", False, size_bytes, chunks, self.manifest_bytes, EPOCH_S
             )
             return self.tracker.publish(REFERENCE, facts)
+        return self.publication
+
+    @property
+    def publication(self) -> Publication:
+        """The artifact's name as its origin gives it, where there is no tracker."""
         return Publication(
             reference=REFERENCE,
             artifact=ARTIFACT,
             version=round(EPOCH_S * MS_PER_S),
-            size_bytes=size_bytes,
-            chunk_count=chunks,
+            size_bytes=self.terms.size_bytes,
+            chunk_count=len(self.lengths),
             published_s=EPOCH_S,
             name="input",
         )

@@ -13,9 +13,8 @@ from statistics import median
 from typing import Final
 
 from strew.errors import UsageError
-from strew.sim import bounds
 from strew.sim.fleet import Machine, Terms
-from strew.sim.scenarios import Bounds, Scenario, kind_of
+from strew.sim.scenarios import Scenario, fluid_bound
 from strew.telemetry.recording import RecordedMachine, Recording
 
 LIKE: Final = "like"
@@ -98,18 +97,3 @@ def _origin_ratio(recording: Recording, rate: float) -> float:
     if fastest and ticks and busy / ticks >= BUSY_RATIO:
         return min(fastest / rate, 1.0)
     return 1.0
-
-
-def fluid_bound(terms: Terms, machines: Sequence[Machine]) -> Bounds:
-    """Of fluid, for each kind of machine by its slowest: its own link, the origin's, and that of
-    all uplinks together (Kumar and Ross, as strew.sim.bounds has it)."""
-    rate, size_bytes = terms.rate_bytes_per_s, terms.size_bytes
-    origin = rate * terms.origin_ratio
-    ups = origin + sum(rate * machine.up_ratio for machine in machines)
-    all_s = max(bounds.line_s(size_bytes, origin), len(machines) * size_bytes / ups)
-    found: dict[str, float] = {}
-    for machine in machines:
-        own_s = max(all_s, bounds.line_s(size_bytes, rate * machine.down_ratio))
-        kind = kind_of(machine)
-        found[kind] = max(found.get(kind, 0.0), own_s)
-    return found

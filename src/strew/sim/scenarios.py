@@ -120,12 +120,15 @@ def survivors_bound(terms: Terms, machines: Sequence[Machine]) -> Bounds:
 
 
 def fluid_bound(terms: Terms, machines: Sequence[Machine]) -> Bounds:
-    """Kumar's and Ross's, the classes of download rates apart."""
+    """Kumar's and Ross's, the classes of download rates apart; of a kind, that of its slowest."""
     rate = terms.rate_bytes_per_s
     ups = [rate * machine.up_ratio for machine in machines]
     downs = [rate * machine.down_ratio for machine in machines]
     found = bounds.class_fluid_s(terms.size_bytes, rate * terms.origin_ratio, ups, downs)
-    return {kind_of(machine): found[rate * machine.down_ratio] for machine in machines}
+    kinds: dict[str, float] = {}
+    for machine, down in zip(machines, downs, strict=True):
+        kinds[kind_of(machine)] = max(found[down], kinds.get(kind_of(machine), 0.0))
+    return kinds
 
 
 def joining_bound(terms: Terms, machines: Sequence[Machine]) -> Bounds:

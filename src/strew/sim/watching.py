@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from strew.content.bitfield import Bitfield
 from strew.messages import swarm_key_of
-from strew.sim.fleet import ARTIFACT, REFERENCE, Fleet, Machine
+from strew.sim.fleet import ARTIFACT, Fleet, Machine
 from strew.sim.tracker import EPOCH_S
 from strew.telemetry.course import LOOK_S, Course
 from strew.telemetry.protocol import Downlink, Source, Telemetry, Uplink
-from strew.telemetry.recorder import Facts, Recorder, Who
+from strew.telemetry.recorder import Recorder, Who
 from strew.telemetry.recording import Recording
 from strew.telemetry.timeline import Posture
 
@@ -36,9 +36,7 @@ class Watch:
     def __init__(self, fleet: Fleet) -> None:
         terms = fleet.terms
         self._fleet = fleet
-        self._recorder = Recorder(
-            Facts(ARTIFACT, REFERENCE, "input", terms.size_bytes, len(fleet.lengths), EPOCH_S)
-        )
+        self._recorder = Recorder(fleet.publication)
         self._look_s = min(LOOK_S, terms.size_bytes / terms.rate_bytes_per_s / LOOKS_PER_LINE_MIN)
         self._looks = 0
         origin = Machine(up_ratio=terms.origin_ratio, down_ratio=terms.origin_ratio)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import nlargest
 from operator import itemgetter
+from statistics import median
 from typing import Final
 
 from strew.content.bitfield import Bitfield
@@ -21,7 +22,14 @@ from strew.messages import PeerId
 from strew.telemetry.cells import columns_of
 from strew.telemetry.changes import Changes
 from strew.telemetry.copies import Copies
-from strew.telemetry.progress import Facts, bound_s, is_over, link_rate, progress_of, usual_of
+from strew.telemetry.progress import (
+    Facts,
+    is_over,
+    least_of,
+    link_rate,
+    progress_of,
+    usual_of,
+)
 from strew.telemetry.protocol import LinkTelemetry, SwarmTelemetry
 from strew.telemetry.rows import MachineTold, Row, rounded
 from strew.telemetry.series import ZONES_MAX, Series
@@ -364,7 +372,7 @@ class Board:
             done=told.done,
             failed=told.failed,
             seconds_last=times_s[-1] if times_s else None,
-            seconds_median=times_s[len(times_s) // 2] if times_s else None,
+            seconds_median=median(times_s) if times_s else None,
             line_seconds=told.line_seconds,
             bound_seconds=told.bound_seconds,
             ratio_to_bound=told.ratio_end,
@@ -376,7 +384,7 @@ class Board:
         facts = self.facts
         total = sum(1 for row in self.rows if not row.is_origin)
         link, _ = link_rate(self.rows)
-        line_s = facts.size_bytes / link if link else None
+        _, bound_s = least_of(facts, self.rows, link)
         return Previous(
             reference=facts.references[0] if facts.references else "",
             artifact=facts.artifact,
@@ -384,7 +392,7 @@ class Board:
             published_unix_s=facts.published_unix_s,
             total=total,
             times_s=sorted(self.times_s),
-            bound_seconds=bound_s(line_s, total, facts.chunk_count) if line_s else None,
+            bound_seconds=bound_s,
         )
 
     def _zone_index(self, zone: str) -> int:

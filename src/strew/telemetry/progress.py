@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Final, Literal
 
@@ -10,6 +10,7 @@ import msgspec
 
 from strew.content.digest import ArtifactId
 from strew.publication import ReferenceText
+from strew.telemetry.bound import equal_links_s
 from strew.telemetry.copies import Rarest
 from strew.telemetry.rows import Row, rounded
 from strew.telemetry.stragglers import Usual
@@ -35,13 +36,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     place."""
 
 
-def bound_s(line_s: float, machines: int, chunks: int) -> float:
-    """T* = F/B (1 + floor(log2 N)/M): what no schedule beats on equal links (Mundinger, Weber,
-    Weiss, Journal of Scheduling 11, 2008, arXiv cs/0606110)."""
-    return line_s * (1 + (max(1, machines).bit_length() - 1) / max(1, chunks))
-
-
-def progress_of(facts: Facts, rows: Iterable[Row], rarest: Rarest | None, now: float) -> Progress:
+def progress_of(facts: Facts, rows: Sequence[Row], rarest: Rarest | None, now: float) -> Progress:
     """The numbers of this moment."""
     counted: list[Row] = []
     states = dict.fromkeys(("seeding", "failed", "paused", "fetching", "waiting"), 0)
@@ -61,8 +56,7 @@ def progress_of(facts: Facts, rows: Iterable[Row], rarest: Rarest | None, now: f
             rate += row.received_bytes_per_s
     chunk_bytes = facts.size_bytes / facts.chunk_count if facts.chunk_count else 0.0
     link, link_from = link_rate(rows)
-    line_s = (facts.size_bytes - _here_before(counted)) / link if link else None
-    bound = bound_s(line_s, len(counted), facts.chunk_count) if line_s is not None else None
+    line_s, bound = least_of(facts, rows, link)
     over = is_over(counted)
     elapsed_s = now - facts.published_unix_s
     eta_s = None if over else _eta_s(counted, chunk_bytes, rate)
@@ -94,6 +88,15 @@ def progress_of(facts: Facts, rows: Iterable[Row], rarest: Rarest | None, now: f
     )
 
 
+def least_of(facts: Facts, rows: Sequence[Row], link: float) -> tuple[float | None, float | None]:
+    """F/B and T* at a link's rate, in seconds, for what has to be fetched; None without one."""
+    counted = [row for row in rows if not row.is_origin and row.is_live]
+    if not link:
+        return None, None
+    line_s = (facts.size_bytes - _here_before(counted)) / link
+    return line_s, equal_links_s(line_s, len(counted), facts.chunk_count)
+
+
 def _here_before(counted: Iterable[Row]) -> int:
     """Bytes that no machine has to fetch: the least that was on any before, as far as they told."""
     return min((row.reused_bytes for row in counted if row.telemetry is not None), default=0)
@@ -105,7 +108,7 @@ def is_over(counted: Iterable[Row]) -> bool:
     return bool(following) and all(state in ("seeding", "failed") for state in following)
 
 
-def link_rate(rows: Iterable[Row]) -> tuple[float, Literal["rate", "measured", ""]]:
+def link_rate(rows: Sequence[Row]) -> tuple[float, Literal["rate", "measured", ""]]:
     """What a link carries, and how that is known: the middle of the configured rates if every
     machine that tells has one, else the best second of any, origins too. 0 while none was told."""
     best = 0.0
@@ -125,7 +128,7 @@ def link_rate(rows: Iterable[Row]) -> tuple[float, Literal["rate", "measured", "
     return best, "measured" if best else ""
 
 
-def usual_of(rows: Iterable[Row]) -> Usual:
+def usual_of(rows: Sequence[Row]) -> Usual:
     """The middle of a fleet: what one machine of it is compared with."""
     live = [row for row in rows if row.is_live and row.telemetry is not None]
     told = [(row, row.telemetry) for row in live if row.telemetry and not row.is_origin]

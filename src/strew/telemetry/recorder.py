@@ -14,7 +14,7 @@ import msgspec
 from strew.content.bitfield import Bitfield
 from strew.errors import ProtocolError
 from strew.messages import PeerId
-from strew.publication import COUNT_MAX, ArtifactText
+from strew.publication import COUNT_MAX, Publication
 from strew.telemetry.causes import losses_of
 from strew.telemetry.protocol import TICKS_PER_S, SwarmTelemetry, Telemetry, Timeline, Uplink
 from strew.telemetry.recording import (
@@ -46,17 +46,6 @@ GIVEN_OVER_CHUNKS: Final = 24
 """And over so many chunks at least: as many are on their way from it at one time."""
 
 BUSY: Final = (Uplink.SENDING, Uplink.LIMITED)
-
-
-class Facts(NamedTuple):
-    """What is being spread."""
-
-    artifact: ArtifactText
-    reference: str
-    name: str
-    size_bytes: int
-    chunk_count: int
-    published_unix_s: float
 
 
 class Who(NamedTuple):
@@ -176,7 +165,7 @@ class FleetLog:
             amounts += [(ORIGIN, seconds), (ORIGIN_BUSY, busy * seconds), (ORIGIN_SENT, sent_bytes)]
         self._log.add(begin_s, end_s, amounts)
 
-    def sight(self, facts: Facts, capacity_bytes_per_s: float) -> UplinksSight:
+    def sight(self, spread: Publication, capacity_bytes_per_s: float) -> UplinksSight:
         """How it is looked at; `capacity_bytes_per_s` is what all uplinks together carry."""
         rows = self._log.rows
         steps = max(map(len, rows))
@@ -189,8 +178,8 @@ class FleetLog:
             return _Sums(list(accumulate(amounts, initial=0.0)), self._log.width_s)
 
         return UplinksSight(
-            facts.size_bytes,
-            facts.size_bytes / max(1, facts.chunk_count),
+            spread.size_bytes,
+            spread.size_bytes / max(1, spread.chunk_count),
             capacity_bytes_per_s,
             summed(*Uplink),
             summed(*BUSY),
@@ -218,11 +207,11 @@ def _counts(row: list[float], scale: int = 1) -> tuple[int, ...]:
 
 
 class Recorder:
-    """One artifact's; `heard` takes each message, `taken` says what it came to so far."""
+    """One publication's; `heard` takes each message, `taken` says what it came to so far."""
 
-    def __init__(self, facts: Facts) -> None:
-        self.facts = facts
-        self.heard_unix_s = facts.published_unix_s
+    def __init__(self, spread: Publication) -> None:
+        self.spread = spread
+        self.heard_unix_s = spread.published_s
         self._machines: dict[PeerId, _Machine] = {}
         self._left_out = 0
         self._log = FleetLog()
@@ -230,9 +219,9 @@ class Recorder:
     def heard(self, who: Who, telemetry: Telemetry, swarm: SwarmTelemetry, now: float) -> bool:
         """Take what a machine tells of this artifact; whether its fetch is over with that. `now` is
         unix time of the clock that the publication's is of. ProtocolError."""
-        if swarm.chunk_count != self.facts.chunk_count:
+        if swarm.chunk_count != self.spread.chunk_count:
             raise ProtocolError(
-                f"{who.id} tells of {swarm.chunk_count} chunks of {self.facts.name!a}"
+                f"{who.id} tells of {swarm.chunk_count} chunks of {self.spread.name!a}"
             )
         have = Bitfield.from_wire(swarm.have, swarm.chunk_count)
         machine = self._machines.get(who.id)
@@ -241,7 +230,7 @@ class Recorder:
                 self._left_out += 1
                 return False
             machine = self._machines[who.id] = _Machine(who)
-        at_s = max(0.0, now - self.facts.published_unix_s)
+        at_s = max(0.0, now - self.spread.published_s)
         self.heard_unix_s = now
         since_s = machine.heard_s if machine.heard_s is not None else at_s - swarm.elapsed_s
         ended = False
@@ -299,8 +288,14 @@ class Recorder:
         rows = [_row(machine) for machine in machines]
         links, link_from = _links(rows)
         carried = sum(row.rate_up_bytes_per_s or links[row.id] for row in rows)
+        spread = self.spread
         base = Recording(
-            **self.facts._asdict(),
+            artifact=spread.artifact,
+            reference=spread.reference,
+            name=spread.name,
+            size_bytes=spread.size_bytes,
+            chunk_count=spread.chunk_count,
+            published_unix_s=spread.published_s,
             kind=kind,
             bound_s=bound_s,
             latency_s=latency_s,
@@ -309,7 +304,7 @@ class Recorder:
             partial=partial,
         )
         timelines = [machine.timeline for machine in machines]
-        sight = self._log.sight(self.facts, carried)
+        sight = self._log.sight(spread, carried)
         return Taken(base, rows, timelines, links, sight)
 
 

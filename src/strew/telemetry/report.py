@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from strew.telemetry.bound import equal_links_s
 from strew.telemetry.causes import CAUSES, TEXTS, Cause
 from strew.telemetry.protocol import Uplink
 from strew.telemetry.recorder import BUSY
@@ -126,15 +127,10 @@ def report_of(recording: Recording) -> Report:
 
 
 def _bound_s(line_s: float, nodes: int, recording: Recording) -> float:
-    """T* = F/B · (1 + floor(log2 N)/M), or the origin's link alone, if that takes longer.
-
-    Mundinger, Weber, Weiss: Optimal scheduling of peer-to-peer file dissemination, Journal of
-    Scheduling 11, 2008 (arXiv cs/0606110).
-    """
-    rounds = (max(1, nodes).bit_length() - 1) / max(1, recording.chunk_count)
+    """That of equal links, or the origin's link alone, if that takes longer."""
     ups = [machine.rate_up_bytes_per_s for machine in recording.machines if machine.origin]
     once_s = recording.size_bytes / sum(ups) if ups and all(ups) else 0.0
-    return max(line_s * (1.0 + rounds), once_s)
+    return max(equal_links_s(line_s, nodes, recording.chunk_count), once_s)
 
 
 def _told(lost_s: Sequence[float]) -> tuple[LostTime, ...]:

@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 import msgspec
 
+from strew.announce.reference import name_of
 from strew.errors import StrewError
-from strew.publication import ReferenceText
 from strew.telemetry.board import Board
 from strew.telemetry.recording import Recording
 from strew.telemetry.view import TRANSFERS_MAX, Previous, TransferSummary
@@ -48,9 +48,9 @@ class History:
     async def previous(self, board: Board, boards: Collection[Board]) -> Previous | None:
         """The last transfer before this one of the same name, else of about the same size."""
         facts = board.facts
-        mine = {_name(reference) for reference in facts.references}
+        mine = {name_of(reference) for reference in facts.references}
         before = [of for of in self._summaries() if of.published_unix_s < facts.published_unix_s]
-        same = [of for of in before if _name(of.reference) in mine]
+        same = [of for of in before if name_of(of.reference) in mine]
         if same:
             return await self._previous_of(same[0])
         other = _last_of(mine, facts.published_unix_s, boards)
@@ -77,7 +77,7 @@ def _last_of(names: set[str], before_s: float, boards: Collection[Board]) -> Boa
         for board in boards
         if board.times_s
         and board.facts.published_unix_s < before_s
-        and names & {_name(reference) for reference in board.facts.references}
+        and names & {name_of(reference) for reference in board.facts.references}
     ]
     return max(earlier, key=lambda of: of.facts.published_unix_s, default=None)
 
@@ -115,10 +115,6 @@ def _recorded(kept: Summary) -> TransferSummary:
         origin_sent_ratio=kept.origin_sent_ratio,
         recorded=True,
     )
-
-
-def _name(reference: ReferenceText) -> str:
-    return reference.rpartition(":")[0]
 
 
 def _when(published_unix_s: float) -> int:

@@ -161,6 +161,9 @@ class Observer:
             asyncio.create_task(self._keep_looking(), name="observer"),
             asyncio.create_task(self._keep_telling(), name="observer frames"),
         ]
+        if self._recordings is not None:
+            keeping = self._keep_recordings(self._recordings)
+            tasks.append(asyncio.create_task(keeping, name="observer recordings"))
         try:
             yield
         finally:
@@ -322,6 +325,14 @@ class Observer:
     async def _probe_out(self, board: Board, row: Row) -> None:
         async with self._probes:
             board.probed(row.id, await probe(row.host, row.port))
+
+    async def _keep_recordings(self, recordings: Recordings) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                await recordings.tend(self._clock())
+            except Exception:  # as above
+                _log.exception("keeping recordings failed")
 
     async def _keep_telling(self) -> None:
         while True:

@@ -12,13 +12,13 @@ from typing import Final, Protocol
 
 import structlog
 
-from strew.announce.records import ArtifactFacts, NodeRecord
-from strew.announce.reference import follows
+from strew.announce.records import NodeRecord
+from strew.announce.reference import follower_of
 from strew.content.digest import ArtifactId
 from strew.errors import NotFoundError, ProtocolError, StrewError
 from strew.publication import Publication
 from strew.telemetry.protocol import SwarmTelemetry, Telemetry
-from strew.telemetry.recorder import Facts, Recorder, Taken, Who
+from strew.telemetry.recorder import Recorder, Taken, Who
 from strew.telemetry.recording import Recording
 from strew.tracker.recording_files import RecordingFiles, Summary
 
@@ -44,7 +44,6 @@ _log = structlog.get_logger(__name__)
 class View(Protocol):
     """What of a tracker's state is looked at."""
 
-    def facts(self, artifact: ArtifactId) -> ArtifactFacts | None: ...
     def names_of(self, artifact: ArtifactId) -> list[Publication]: ...
     def nodes(self) -> Iterable[NodeRecord]: ...
 
@@ -52,8 +51,8 @@ class View(Protocol):
 class _Running:
     """One that is being recorded."""
 
-    def __init__(self, facts: Facts, now: float) -> None:
-        self.recorder = Recorder(facts)
+    def __init__(self, spread: Publication, now: float) -> None:
+        self.recorder = Recorder(spread)
         self.heard_s = now
         self.ended_s = now
 
@@ -87,27 +86,18 @@ class Recordings:
         running = self._running.get(artifact)
         if running is not None:
             return running
-        facts = self._view.facts(artifact)
         names = self._view.names_of(artifact)
-        if facts is None or not names:
+        if not names:
             return None
         newest = max(names, key=lambda of: of.published_s)
         if self._closed_unix_s.get(artifact, 0.0) >= newest.published_s:
             return None
-        if swarm.chunk_count != facts.chunk_count:
+        if swarm.chunk_count != newest.chunk_count:
             raise ProtocolError(f"telemetry of {swarm.chunk_count} chunks of {artifact}")
         if len(self._running) >= RUNNING_MAX:
             silent = min(self._running, key=lambda of: self._running[of].heard_s)
             del self._running[silent]
-        made = Facts(
-            artifact,
-            newest.reference,
-            facts.name,
-            facts.size_bytes,
-            facts.chunk_count,
-            newest.published_s,
-        )
-        running = self._running[artifact] = _Running(made, now)
+        running = self._running[artifact] = _Running(newest, now)
         return running
 
     # --- the end ---------------------------------------------------------------------------------
@@ -119,7 +109,7 @@ class Recordings:
             if partial is None:
                 continue
             if not running.recorder.is_empty:  # else nobody fetched: a later one may
-                self._closed_unix_s[artifact] = running.recorder.facts.published_unix_s
+                self._closed_unix_s[artifact] = running.recorder.spread.published_s
                 taken = running.recorder.taken(partial)
                 try:
                     await asyncio.to_thread(self._keep, taken)
@@ -138,12 +128,9 @@ class Recordings:
         if running.recorder.is_empty or running.recorder.under_way:
             return None
         untold = 0
-        names = self._view.names_of(artifact)
-        matched: dict[tuple[str, ...], bool] = {}
+        is_follower = follower_of(name.reference for name in self._view.names_of(artifact))
         for record in self._view.nodes():
-            if record.follows not in matched:
-                matched[record.follows] = any(follows(record.follows, n.reference) for n in names)
-            if not matched[record.follows] or running.recorder.is_over(record.peer.id):
+            if not is_follower(record.follows) or running.recorder.is_over(record.peer.id):
                 continue
             tracked = record.holdings.get(artifact)
             if tracked is not None and tracked.holding.origin:

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from strew.announce.records import ArtifactFacts, NodeRecord
-from strew.announce.reference import follows
+from strew.announce.reference import follower_of
 from strew.content.digest import ArtifactId
 from strew.errors import DeniedError, UsageError
 from strew.publication import (
@@ -208,15 +208,12 @@ def swarm_report(
 ) -> SwarmReport:
     """The report of one swarm: of all `records`, those that are in it or follow it."""
     published_s = max((p.published_s for p in names), default=None)
-    matched: dict[tuple[str, ...], bool] = {}
+    is_follower = follower_of(p.reference for p in names)
     nodes: list[SwarmNode] = []
     for record in records:
-        if record.follows not in matched:
-            matched[record.follows] = any(follows(record.follows, p.reference) for p in names)
-        if matched[record.follows] or artifact in record.swarms:
-            nodes.append(
-                swarm_node(artifact, record, published_s, now, following=matched[record.follows])
-            )
+        following = is_follower(record.follows)
+        if following or artifact in record.swarms:
+            nodes.append(swarm_node(artifact, record, published_s, now, following=following))
     nodes.sort(key=lambda node: (not node.origin, node.host, node.port))
     return SwarmReport(
         summary=_summary_of(artifact, facts, nodes),

@@ -228,7 +228,6 @@ class Tracker:
         while True:
             await asyncio.sleep(LEASES_EVERY_S)
             self._decide(LeasesDue())
-            await self.recordings.tend(self._clock())
             now = self._clock()
             if now >= prune_at_s:
                 prune_at_s = now + PRUNE_EVERY_S
