@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from strew.transfer.limits import (
     DEEP_BYTES,
+    FAST_BYTES_PER_S,
+    FAST_QUEUE_S,
+    MEASURE_S,
     PIECE_BYTES,
     QUANTUM_BYTES_MAX,
     QUANTUM_BYTES_MIN,
@@ -91,6 +94,24 @@ def test_no_limit_never_waits() -> None:
     assert not bucket.limited and bucket.wait_s() == 0.0
 
 
+@pytest.mark.parametrize("rate", [None, 1e6])
+def test_the_pace_is_that_of_the_last_while(rate: float | None) -> None:
+    clock = Clock()
+    bucket = TokenBucket(rate, clock)
+    assert bucket.pace_bytes_per_s == 0.0
+    bucket.take(600)
+    bucket.take(400)
+    assert bucket.pace_bytes_per_s == 0.0, "too short a while to tell"
+    clock.now += 2 * MEASURE_S
+    assert bucket.pace_bytes_per_s == 1000 / (2 * MEASURE_S)
+    bucket.take(10**9)
+    assert bucket.pace_bytes_per_s == 1000 / (2 * MEASURE_S)
+    clock.now += MEASURE_S
+    assert bucket.pace_bytes_per_s == 10**9 / MEASURE_S
+    clock.now += MEASURE_S
+    assert bucket.pace_bytes_per_s == 0.0
+
+
 @pytest.mark.parametrize("rate", [1.0, 1e6, 1e7, 1e12])
 def test_a_quantum_is_neither_tiny_nor_a_burst(rate: float) -> None:
     assert QUANTUM_BYTES_MIN <= TokenBucket(rate, Clock()).quantum_bytes <= QUANTUM_BYTES_MAX
@@ -115,10 +136,14 @@ def test_kernel_queues_are_shallow_and_follow_the_rate() -> None:
         for _ in range(20):
             one.send(bytes(10_000))
             two.recv(100_000)
-        sizes = [send_queue_bytes(one, rate, piece_bytes) for rate in (0.0, 1e5, 1e9, 1e12)]
+        slow = FAST_BYTES_PER_S - 1.0
+        sizes = [send_queue_bytes(one, rate, piece_bytes, slow) for rate in (0.0, 1e5, 1e9, 1e12)]
         assert sizes == sorted(sizes)
         assert sizes[:2] == [queue_bytes_min(piece_bytes)] * 2 and sizes[3] == SEND_QUEUE_BYTES_MAX
         assert sizes[2] >= 1e9 * SEND_QUEUE_S
+        fast = send_queue_bytes(one, 5e7, piece_bytes, FAST_BYTES_PER_S)
+        assert fast >= 5e7 * FAST_QUEUE_S > send_queue_bytes(one, 5e7, piece_bytes, slow)
+        assert send_queue_bytes(one, 1e5, piece_bytes, FAST_BYTES_PER_S) == sizes[0]
     finally:
         one.close()
         two.close()

@@ -20,6 +20,16 @@ DEEP_BYTES = 128 << 10
 SEND_QUEUE_S = 0.002
 """What may wait in the kernel beside two round trips: two wake-ups of a busy process."""
 
+FAST_BYTES_PER_S = 64 << 20
+"""A node that sends so much in all is short of processor, not of link."""
+
+FAST_QUEUE_S = 0.03
+"""What may wait in the kernel at such a node: each piece costs it a turn of its loop, and a copy
+that sendfile would not make."""
+
+MEASURE_S = 0.25
+"""Over how long a node's rate is measured, at least."""
+
 PIECE_BYTES = 16 << 10
 """About so much of a connection is in flight until it is measured to need more, and goes to its
 queue at once. Two dozen senders that meet at one machine then stay within the queue of its link,
@@ -42,13 +52,26 @@ class TokenBucket:
     pause there is no burst.
     """
 
-    __slots__ = ("_at_s", "_clock", "_tokens", "quantum_bytes", "rate_bytes_per_s", "waited_s")
+    __slots__ = (
+        "_at_s",
+        "_clock",
+        "_measured_s",
+        "_moved_bytes",
+        "_pace_bytes_per_s",
+        "_tokens",
+        "quantum_bytes",
+        "rate_bytes_per_s",
+        "waited_s",
+    )
 
     def __init__(self, rate_bytes_per_s: float | None, clock: Callable[[], float]) -> None:
         self.rate_bytes_per_s = rate_bytes_per_s
         self._clock = clock
         self._at_s = clock()
         self.waited_s = 0.0
+        self._measured_s = self._at_s
+        self._moved_bytes = 0
+        self._pace_bytes_per_s = 0.0
         if rate_bytes_per_s is None:
             self.quantum_bytes = QUANTUM_BYTES_MAX
         else:
@@ -77,8 +100,20 @@ class TokenBucket:
 
     def take(self, count_bytes: int) -> None:
         """Count bytes that were moved."""
+        self._moved_bytes += count_bytes
         if self.rate_bytes_per_s is not None:
             self._tokens -= count_bytes
+
+
+    @property
+    def pace_bytes_per_s(self) -> float:
+        """What all who take from it move together, as measured a moment ago."""
+        now = self._clock()
+        seconds = now - self._measured_s
+        if seconds >= MEASURE_S:
+            self._pace_bytes_per_s = self._moved_bytes / seconds
+            self._measured_s, self._moved_bytes = now, 0
+        return self._pace_bytes_per_s
 
 
 def shallow(sock: socket.socket) -> int:
@@ -102,8 +137,11 @@ def queue_bytes_min(piece_bytes: int) -> int:
     return piece_bytes // 2
 
 
-def send_queue_bytes(sock: socket.socket, rate_bytes_per_s: float, piece_bytes: int) -> int:
-    """The queue this connection needs at its rate: that times two round trips and two wake-ups.
+def send_queue_bytes(
+    sock: socket.socket, rate_bytes_per_s: float, piece_bytes: int, node_bytes_per_s: float
+) -> int:
+    """The queue a connection needs at its rate: that times two round trips and two wake-ups, or
+    many where its node sends much in all.
 
     The least round trip is the kernel's (TCP_INFO: tcpi_min_rtt). Its tcpi_delivery_rate is not
     used: on a link without latency it is that of a burst, a hundred times what the link carries.
@@ -112,7 +150,8 @@ def send_queue_bytes(sock: socket.socket, rate_bytes_per_s: float, piece_bytes: 
     if len(info) < _TCP_INFO_MIN_RTT.size:
         return queue_bytes_min(piece_bytes)
     (min_rtt_us,) = _TCP_INFO_MIN_RTT.unpack(info)
-    wanted = rate_bytes_per_s * (2e-6 * min_rtt_us + SEND_QUEUE_S)
+    wait_s = SEND_QUEUE_S if node_bytes_per_s < FAST_BYTES_PER_S else FAST_QUEUE_S
+    wanted = rate_bytes_per_s * (2e-6 * min_rtt_us + wait_s)
     return int(max(min(wanted, SEND_QUEUE_BYTES_MAX), queue_bytes_min(piece_bytes)))
 
 

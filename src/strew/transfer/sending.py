@@ -314,7 +314,9 @@ class ChunkSender:
         self._until_measure = MEASURE_EVERY
         rate_bytes_per_s = self._measured_bytes / max(self._measured_s, 1e-6)
         self._measured_bytes, self._measured_s = 0, 0.0
-        wanted = send_queue_bytes(self._sock, rate_bytes_per_s, self._piece_bytes)
+        wanted = send_queue_bytes(
+            self._sock, rate_bytes_per_s, self._piece_bytes, self._bucket.pace_bytes_per_s
+        )
         if not self._queue_bytes / 2 < wanted < self._queue_bytes * 2:
             self._queue_bytes = wanted
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, wanted)
