@@ -154,7 +154,9 @@ def test_without_the_extra_the_setting_is_refused_with_the_remedy(
     assert "not installed" in done.final["message"] and "strew[otel]" in done.final["hint"]
 
 
-@pytest.mark.parametrize("text", ["collector:4318", "ftp://collector", "http://", "http://a b"])
+@pytest.mark.parametrize(
+    "text", ["collector:4318", "ftp://collector", "http://", "http://a b", "//["]
+)
 def test_what_is_no_collectors_address_is_refused(tmp_path: Path, text: str) -> None:
     home = tmp_path / "home"
     home.mkdir()

@@ -135,12 +135,13 @@ def parse_zone(text: str) -> str:
 
 def parse_collector(text: str) -> str:
     """The address of a collector, without the path that its protocol adds."""
-    url = urlsplit(text)
     try:
+        url = urlsplit(text)
         good = url.scheme in ("http", "https") and url.hostname and url.port != 0
+        good = good and not (url.query or url.fragment)
     except ValueError:
         good = False
-    if not good or url.query or url.fragment or not text.isprintable() or " " in text:
+    if not good or not text.isprintable() or " " in text:
         raise UsageError(
             f"{text[:80]!r} is not the address of a collector",
             hint="write such as http://collector.example.org:4318",

@@ -104,7 +104,6 @@ class TokenBucket:
         if self.rate_bytes_per_s is not None:
             self._tokens -= count_bytes
 
-
     @property
     def pace_bytes_per_s(self) -> float:
         """What all who take from it move together, as measured a moment ago."""
