@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from strew.transfer.limits import (
     DEEP_BYTES,
     FAST_BYTES_PER_S,
+    FAST_QUEUE_BYTES_MAX,
     FAST_QUEUE_S,
     MEASURE_S,
     PIECE_BYTES,
@@ -141,9 +142,10 @@ def test_kernel_queues_are_shallow_and_follow_the_rate() -> None:
         assert sizes == sorted(sizes)
         assert sizes[:2] == [queue_bytes_min(piece_bytes)] * 2 and sizes[3] == SEND_QUEUE_BYTES_MAX
         assert sizes[2] >= 1e9 * SEND_QUEUE_S
-        fast = send_queue_bytes(one, 5e7, piece_bytes, FAST_BYTES_PER_S)
-        assert fast >= 5e7 * FAST_QUEUE_S > send_queue_bytes(one, 5e7, piece_bytes, slow)
-        assert send_queue_bytes(one, 1e5, piece_bytes, FAST_BYTES_PER_S) == sizes[0]
+        rates = (1e5, 1e7, 5e7, 1e9)
+        fast = [send_queue_bytes(one, rate, piece_bytes, FAST_BYTES_PER_S) for rate in rates]
+        assert fast[:3] == [sizes[0], int(1e7 * FAST_QUEUE_S), FAST_QUEUE_BYTES_MAX]
+        assert fast[3] == sizes[2], "a queue that is deep already"
     finally:
         one.close()
         two.close()

@@ -15,6 +15,7 @@ queue is wrong by tenths of the bound, in both directions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from strew.sim.world import World
@@ -25,6 +26,11 @@ SEND_QUEUE_BYTES_MIN = 24 << 10
 SEND_QUEUE_BYTES_MAX = 4 << 20
 """As the product sets its kernel queues (strew.transfer.limits): measured rate x (round trip and
 a wake-up), within bounds."""
+
+FAST_BYTES_PER_S, FAST_AFTER_S = 64 << 20, 0.25
+FAST_QUEUE_S, FAST_QUEUE_BYTES_MAX, FAST_SHARES = 0.03, 512 << 10, 24
+"""... and more at a node that sends so much, once it has measured that: there two dozen connections
+share an uplink."""
 
 KERNEL_RATIO = 1.5
 """What the kernel takes of payload for a queue of size 1: it doubles what it is told and counts its
@@ -89,6 +95,7 @@ class Host:
     __slots__ = (
         "alive",
         "down_bytes_per_s",
+        "fast_after_bytes",
         "incoming",
         "number",
         "outgoing",
@@ -114,6 +121,7 @@ class Host:
         self.incoming: list[Flow] = []
         self.receiving = 0.0
         self.sent_bytes = 0.0
+        self.fast_after_bytes = FAST_AFTER_S * up if up >= FAST_BYTES_PER_S else math.inf
         self.received_bytes = 0.0
         self.wake_s = NEVER_S
 
@@ -230,6 +238,11 @@ class Network:
         target.receiving -= flow.rate
         moved = flow.size_bytes - flow.left_bytes
         source.sent_bytes += moved
+        if source.sent_bytes >= source.fast_after_bytes:
+            deep_bytes = min(
+                source.up_bytes_per_s / FAST_SHARES * FAST_QUEUE_S, FAST_QUEUE_BYTES_MAX
+            )
+            source.queue_bytes = max(source.queue_bytes, KERNEL_RATIO * deep_bytes)
         target.received_bytes += moved
         if source.rack != target.rack:
             self.crossed_bytes += moved

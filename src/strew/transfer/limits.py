@@ -23,9 +23,9 @@ SEND_QUEUE_S = 0.002
 FAST_BYTES_PER_S = 64 << 20
 """A node that sends so much in all is short of processor, not of link."""
 
-FAST_QUEUE_S = 0.03
-"""What may wait in the kernel at such a node: each piece costs it a turn of its loop, and a copy
-that sendfile would not make."""
+FAST_QUEUE_S, FAST_QUEUE_BYTES_MAX = 0.03, 512 << 10
+"""What may wait in a connection's queue at such a node, at most: a piece costs a turn of the loop,
+and a copy that sendfile would not make."""
 
 MEASURE_S = 0.25
 """Over how long a node's rate is measured, at least."""
@@ -139,8 +139,8 @@ def queue_bytes_min(piece_bytes: int) -> int:
 def send_queue_bytes(
     sock: socket.socket, rate_bytes_per_s: float, piece_bytes: int, node_bytes_per_s: float
 ) -> int:
-    """The queue a connection needs at its rate: that times two round trips and two wake-ups, or
-    many where its node sends much in all.
+    """The queue a connection needs at its rate: that times two round trips and two wake-ups, and
+    more where its node sends much in all.
 
     The least round trip is the kernel's (TCP_INFO: tcpi_min_rtt). Its tcpi_delivery_rate is not
     used: on a link without latency it is that of a burst, a hundred times what the link carries.
@@ -149,8 +149,9 @@ def send_queue_bytes(
     if len(info) < _TCP_INFO_MIN_RTT.size:
         return queue_bytes_min(piece_bytes)
     (min_rtt_us,) = _TCP_INFO_MIN_RTT.unpack(info)
-    wait_s = SEND_QUEUE_S if node_bytes_per_s < FAST_BYTES_PER_S else FAST_QUEUE_S
-    wanted = rate_bytes_per_s * (2e-6 * min_rtt_us + wait_s)
+    wanted = rate_bytes_per_s * (2e-6 * min_rtt_us + SEND_QUEUE_S)
+    if node_bytes_per_s >= FAST_BYTES_PER_S:
+        wanted = max(wanted, min(rate_bytes_per_s * FAST_QUEUE_S, FAST_QUEUE_BYTES_MAX))
     return int(max(min(wanted, SEND_QUEUE_BYTES_MAX), queue_bytes_min(piece_bytes)))
 
 
