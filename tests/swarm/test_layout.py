@@ -10,7 +10,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from strew.swarm.layout import (
-    CHAIN_MAX,
     ENTRIES_MAX,
     FANOUT,
     FANOUT_SPREAD,
@@ -20,12 +19,11 @@ from strew.swarm.layout import (
     branch,
     deal,
     depth,
-    groups_above,
-    groups_below,
     is_inner,
     layout,
     ring,
     stripes_of,
+    trees_of,
 )
 
 LARGE = (25, 26, 29, 31, 47, 59, 100, 149, 250, 719, 1000, 1439, 2521)
@@ -162,37 +160,6 @@ def test_in_the_layout_of_a_star_everybody_owns_as_much_and_sends_around_its_rin
     found = layout(b"\1" * 12, 12, 2)
     assert found == Layout(12, [ring(place, 12) for place in range(12)], (1.0,) * 12)
     assert not any(is_inner(place, 12, 12, place) for place in range(12)), "nobody passes on"
-
-
-# --- groups ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", range(1, 40))
-def test_every_group_but_the_first_is_below_exactly_one(count: int) -> None:
-    below = [number for group in range(count) for number in groups_below(group, count)]
-    assert sorted(below) == list(range(1, count))
-    assert all(number > group for group in range(count) for number in groups_below(group, count))
-
-
-def test_a_few_groups_are_a_chain_and_more_a_binary_tree_below_the_first() -> None:
-    assert [groups_below(group, CHAIN_MAX) for group in range(4)] == [[1], [2], [3], []]
-    assert [groups_below(group, 7) for group in range(7)] == [
-        [1],
-        [2, 3],
-        [4, 5],
-        [6],
-        [],
-        [],
-        [],
-    ]
-
-
-@pytest.mark.parametrize("count", range(1, 40))
-def test_a_chunk_comes_through_one_group_more_with_each_group_below(count: int) -> None:
-    assert groups_above(0, count) == 0
-    for group in range(count):
-        for below in groups_below(group, count):
-            assert groups_above(below, count) == groups_above(group, count) + 1
 
 
 # --- empty places --------------------------------------------------------------------------------
@@ -381,3 +348,28 @@ def test_stripes_carry_bytes_by_their_weights_at_any_point_of_the_file(
     for index, stripe in enumerate(deal(lengths, weights)):
         carried[stripe] += lengths[index] / weights[stripe]
         assert max(carried) - min(carried) <= max(lengths) / min(weights)
+
+
+@given(
+    st.lists(st.integers(1, 8 << 20), min_size=1, max_size=300),
+    st.integers(1, 24),
+)
+def test_trees_and_the_stripes_of_each_carry_as_much_at_any_point_of_the_file(
+    lengths: list[int], stripes: int
+) -> None:
+    """What an entry sends differs from tree to tree: it must own as much in one as in the other."""
+    tree_of = trees_of(tuple(lengths), 2)
+    stripe_of = deal(tuple(lengths), (1.0,) * stripes, 2)
+    by_tree = [0, 0]
+    by_stripe = [[0] * stripes for _ in range(2)]
+    for length_bytes, tree, stripe in zip(lengths, tree_of, stripe_of, strict=True):
+        by_tree[tree] += length_bytes
+        by_stripe[tree][stripe] += length_bytes
+        assert max(by_tree) - min(by_tree) <= max(lengths)
+        assert max(by_stripe[tree]) - min(by_stripe[tree]) <= max(lengths)
+
+
+def test_of_a_single_tree_the_stripes_are_dealt_all_chunks() -> None:
+    lengths = tuple(range(1000, 1200))
+    assert deal(lengths, (1.0, 2.0, 1.0), 1) == deal(lengths, (1.0, 2.0, 1.0))
+    assert set(trees_of(lengths, 1)) == {0}

@@ -30,9 +30,6 @@ FANOUTS = range(FANOUT_SPREAD + 3, STAR_MAX - FANOUT_SPREAD + 1)
 """What a plan may name: with fewer than 3 stripes `branch` is no tree when groups are below, and
 with more than `STAR_MAX` some would have no machine."""
 
-CHAIN_MAX = 4
-"""So many groups pass chunks one to the next; more form a binary tree below the first."""
-
 DEALS_MAX = 64
 """Layouts and deals remembered: a node needs one for its own group and for each below, of each
 artifact."""
@@ -55,40 +52,41 @@ def stripes_of(size: int, fanout: int, extra: int = 0) -> int:
 
 
 @lru_cache(maxsize=DEALS_MAX)
-def deal(lengths: tuple[int, ...], weights: tuple[float, ...]) -> Sequence[int]:
+def trees_of(lengths: tuple[int, ...], trees: int) -> Sequence[int]:
+    """The tree in which each chunk goes from group to group (strew.swarm.grouping), so that at any
+    point of the file all have carried as much."""
+    return _dealt(lengths, (1.0,) * trees)
+
+
+@lru_cache(maxsize=DEALS_MAX)
+def deal(lengths: tuple[int, ...], weights: tuple[float, ...], trees: int = 1) -> Sequence[int]:
     """The stripe of each chunk, so that at any point of the file all have carried bytes by their
-    weights.
+    weights; the chunks of each tree apart, since they cost an entry more in one than in the other.
 
     Every uplink of a plan carries one copy of the file and none to spare. Chunks differ in length,
     and dealt out in turn they would leave one stripe some chunks' time behind another: its inner
     nodes fall behind for ever, those of the others idle (simulated, 400 machines: 0.94 and falling
     of what the links carry, against 1.00 with this rule).
     """
-    carried = [(0.0, stripe) for stripe in range(len(weights))]
+    if trees == 1:
+        return _dealt(lengths, weights)
+    tree_of = trees_of(lengths, trees)
+    dealt = []
+    for tree in range(trees):
+        its = [length for length, of in zip(lengths, tree_of, strict=True) if of == tree]
+        dealt.append(iter(_dealt(its, weights)))
+    return [next(dealt[tree]) for tree in tree_of]
+
+
+def _dealt(lengths: Sequence[int], weights: tuple[float, ...]) -> list[int]:
+    """Who takes each of these: who has carried least for its weight."""
+    carried = [(0.0, number) for number in range(len(weights))]
     dealt: list[int] = []
     for length_bytes in lengths:
-        so_far, stripe = carried[0]
-        dealt.append(stripe)
-        heapreplace(carried, (so_far + length_bytes / weights[stripe], stripe))
+        so_far, number = carried[0]
+        dealt.append(number)
+        heapreplace(carried, (so_far + length_bytes / weights[number], number))
     return dealt
-
-
-def groups_below(group: int, count: int) -> list[int]:
-    """The groups to which the entries of a group hand chunks."""
-    if count <= CHAIN_MAX:
-        below: tuple[int, ...] = (group + 1,)
-    elif group == 0:
-        below = (1,)
-    else:
-        below = (2 * group, 2 * group + 1)
-    return [number for number in below if number < count]
-
-
-def groups_above(group: int, count: int) -> int:
-    """How many groups a chunk comes through before this one."""
-    if count <= CHAIN_MAX or group == 0:
-        return group
-    return group.bit_length()
 
 
 def depth(size: int, stripes: int) -> int:

@@ -1,13 +1,13 @@
 """The plan of layer 1: made by the origin, read by everyone who passes chunks on.
 
-A *group* is the machines of a zone (small zones share one). In a group of up to `STAR_MAX` each
-machine owns every n-th chunk and passes it straight to all others. A larger group is striped: each
-machine is an inner node of one stripe and a leaf of all others, so that every uplink carries one
-copy of the file, a chunk reaches n machines in log n hops, and whom a machine sends to stays the
-same from chunk to chunk (interior-node-disjoint trees: SplitStream, Castro et al., SOSP 2003; the
-star is the case in which every machine is a stripe). A chunk enters a group once, at the *entry* of
-its stripe, which also hands it to the entries of the groups below: every boundary between zones is
-crossed once a chunk.
+A *group* is the machines of a zone (those alone in theirs share one). In a group of up to
+`STAR_MAX` each machine owns every n-th chunk and passes it straight to all others. A larger group
+is striped: each machine is an inner node of one stripe and a leaf of all others, so that every
+uplink carries one copy of the file, a chunk reaches n machines in log n hops, and whom a machine
+sends to stays the same from chunk to chunk (interior-node-disjoint trees: SplitStream, Castro et
+al., SOSP 2003; the star is the case in which every machine is a stripe). A chunk enters a group
+once, at the *entry* of its stripe, which also hands it to the entries of the groups below
+(strew.swarm.grouping): every boundary between zones is crossed once a chunk.
 
 Which stripe a chunk belongs to in a group follows from the chunks' lengths and the number of its
 stripes (`deal`): everybody knows it, also of a chunk that came in another way.
@@ -18,9 +18,9 @@ from __future__ import annotations
 from strew.messages import PeerId, Plan, PlanMember
 from strew.swarm.layout import ENTRIES_MAX, FANOUT, STAR_MAX
 
-GROUP_MIN = 8
-"""Zones smaller than this share a group: in a tiny one each machine would have to pass every chunk
-on to other groups."""
+GROUP_MIN = 2
+"""Zones smaller than this share a group: to machines that are alone in theirs a chunk must cross a
+boundary each in any order, and a star is the quickest."""
 
 MEMBERS_MAX = 10_000
 """Machines of a plan: its message stays under a control frame's 1 MiB."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 from strew.messages import PeerId, Plan, PlanMember
+from strew.swarm.grouping import Grouping
 from strew.swarm.layout import (
     FANOUTS,
     STAR_MAX,
     Layout,
     deal,
     depth,
-    groups_above,
-    groups_below,
     is_inner,
     layout,
     stripes_of,
+    trees_of,
 )
 
 ACQUAINTANCES_MAX = 3 * STAR_MAX
@@ -31,6 +32,26 @@ Hop = tuple[int, bool]
 """A place of this node's group, and whether the machine there passes on what it is sent."""
 
 
+class Below(NamedTuple):
+    """A group to which this one's entries hand chunks: the stripe of each chunk there, and the
+    machines by which chunks come into it, by stripe; in a star these are all."""
+
+    stripe_of: Sequence[int]
+    entries: Sequence[PlanMember]
+    is_star: bool
+
+    def entry(self, index: int, present: Callable[[PeerId], bool]) -> PeerId:
+        """To whom a chunk goes: the entry of its stripe. In a star, where whoever is given a chunk
+        sends it to all, the next that is present if that one is not."""
+        stripe, entries = self.stripe_of[index], self.entries
+        if self.is_star:
+            for step in range(len(entries)):
+                peer = PeerId(entries[(stripe + step) % len(entries)].id)
+                if present(peer):
+                    return peer
+        return PeerId(entries[stripe].id)
+
+
 class Standing:
     """The reading of a plan by the machine at its `group` and `place`, or by its origin.
 
@@ -41,20 +62,25 @@ class Standing:
     def __init__(self, plan: Plan, lengths: tuple[int, ...]) -> None:
         self.plan = plan
         self._members = plan.groups[max(plan.group, 0)]
-        found = _layout_of(plan, max(plan.group, 0))
+        self._grouping = Grouping([len(members) for members in plan.groups])
+        found = self._layout_of(max(plan.group, 0))
         self._layout = found
         self.stripes = found.stripes
-        self.stripe_of: Sequence[int] = deal(lengths, found.weights)
+        trees = self._grouping.trees
+        self.stripe_of: Sequence[int] = deal(lengths, found.weights, trees)
+        self._tree_of = trees_of(lengths, trees)
         self.origins = plan.place < 0
         self.alone = len(plan.groups) == 1 and len(plan.groups[0]) <= STAR_MAX
         """One star: everybody near is a mate, also who joined after the plan."""
         self._branch: list[Hop] = []
-        self._below: list[tuple[int, Sequence[int]]] = []  # groups, and the stripes of chunks there
+        self._below: dict[int, Below] = {}  # by group
+        self._below_in: list[list[int]] = [[] for _ in range(trees)]  # groups, by tree
         if not self.origins:
             self._branch = self._sent_to(plan.place)
-            for group in groups_below(plan.group, len(plan.groups)):
-                weights = _layout_of(plan, group).weights
-                self._below.append((group, deal(lengths, weights)))
+            for tree, below in enumerate(self._below_in):
+                below += self._grouping.below(plan.group, tree)
+                for group in below:
+                    self._below[group] = self._below_here(group, lengths)
         self._branch_ids = {PeerId(self._members[place].id) for place, _ in self._branch}
         self.acquaintances: tuple[PlanMember, ...] = self._acquaintances()
         self._met = {member.id for member in self.acquaintances}
@@ -70,10 +96,19 @@ class Standing:
             return tuple(self._members[: self.stripes])
         known = [self._members[place] for place, _ in self._branch]
         if self.plan.place < self.stripes:
-            for group, _ in self._below:
-                below = self.plan.groups[group]
-                known += below[: _layout_of(self.plan, group).stripes]
+            for below in self._below.values():
+                known += below.entries
         return tuple(known[:ACQUAINTANCES_MAX])
+
+    def _layout_of(self, group: int) -> Layout:
+        members, extra = self.plan.groups[group], self._grouping.copies(group)
+        stripes = stripes_of(len(members), self.plan.fanout, extra)
+        return layout(bytes(bool(member.id) for member in members), stripes, extra)
+
+    def _below_here(self, group: int, lengths: tuple[int, ...]) -> Below:
+        members, found = self.plan.groups[group], self._layout_of(group)
+        stripe_of = deal(lengths, found.weights, self._grouping.trees)
+        return Below(stripe_of, members[: found.stripes], found.stripes == len(members))
 
     def _sent_to(self, place: int) -> list[Hop]:
         """Whom the machine at a place of this node's group sends to."""
@@ -104,8 +139,8 @@ class Standing:
             return []
         targets: list[tuple[PeerId, bool]] = []
         if self.plan.place < self.stripes:
-            for group, stripe_of in self._below:
-                targets.append((PeerId(self.plan.groups[group][stripe_of[index]].id), True))
+            for group in self._below_in[self._tree_of[index]]:
+                targets.append((self._below[group].entry(index, present), True))
         reached = self._reached(present)
         if self.stripes == len(self._members):
             return targets + reached
@@ -150,7 +185,7 @@ class Standing:
         """What `Frontier.planned` is told: how chunks come to this node by the plan."""
         plan, size = self.plan, len(self._members)
         lag = size if self.stripes == size else self.stripes * depth(size, self.stripes)
-        lag += self.stripes * groups_above(max(plan.group, 0), len(plan.groups))
+        lag += self.stripes * self._grouping.above(max(plan.group, 0))
         inner_of = 0
         if not self.alone:  # in one star nobody stands behind anybody
             inner_of = sum(1 << i for i in range(len(self.stripe_of)) if self.is_inner(i))
@@ -163,8 +198,7 @@ class Standing:
         plan = self.plan
         told: list[tuple[PeerId, Plan]] = []
         if self.origins:
-            few = sum(len(members) for members in plan.groups) <= TOLD_MAX
-            if not few:
+            if sum(len(members) for members in plan.groups) > TOLD_MAX:
                 return [_told(plan, 0, place) for place in range(self.stripes)]
             for group, members in enumerate(plan.groups):
                 told += [_told(plan, group, place) for place, m in enumerate(members) if m.id]
@@ -173,11 +207,9 @@ class Standing:
             return told
         told += [_told(plan, plan.group, place) for place, _ in self._branch]
         if plan.place < self.stripes:
-            for group, _ in self._below:
-                stripes = _layout_of(plan, group).stripes
-                told += [
-                    _told(plan, group, place) for place in range(min(TELLING_STRIPES, stripes))
-                ]
+            for group, below in self._below.items():
+                few = range(min(TELLING_STRIPES, len(below.entries)))
+                told += [_told(plan, group, place) for place in few]
         return told
 
     def hearers(self) -> Collection[PeerId]:
@@ -205,9 +237,9 @@ def is_sound(plan: Plan, me: PeerId) -> bool:
     there = [member.id for members in plan.groups for member in members if member.id]
     if len(set(there)) < len(there):
         return False
+    grouping = Grouping([len(members) for members in plan.groups])
     for group, members in enumerate(plan.groups):
-        extra = len(groups_below(group, len(plan.groups)))
-        entries = members[: stripes_of(len(members), plan.fanout, extra)]
+        entries = members[: stripes_of(len(members), plan.fanout, grouping.copies(group))]
         if not all(member.id for member in entries):
             return False
     if plan.place < 0:
@@ -221,13 +253,6 @@ def _names(plan: Plan, me: PeerId) -> bool:
         return False
     members = plan.groups[plan.group]
     return 0 <= plan.place < len(members) and members[plan.place].id == me
-
-
-def _layout_of(plan: Plan, group: int) -> Layout:
-    members = plan.groups[group]
-    extra = len(groups_below(group, len(plan.groups)))
-    stripes = stripes_of(len(members), plan.fanout, extra)
-    return layout(bytes(bool(member.id) for member in members), stripes, extra)
 
 
 def _told(plan: Plan, group: int, place: int) -> tuple[PeerId, Plan]:
