@@ -298,7 +298,9 @@ class TrackerClient:
         within_s: float = ANSWER_WITHIN_S,
     ) -> bytes:
         """One exchange; the answer's body."""
-        timeout = aiohttp.ClientTimeout(total=within_s, sock_connect=CONNECT_WITHIN_S)
+        timeout = aiohttp.ClientTimeout(
+            total=within_s, sock_connect=CONNECT_WITHIN_S, sock_read=ANSWER_WITHIN_S
+        )
         async with self._answer(method, path, headers, data, timeout, content_type) as answer:
             return await self._body(answer, limit_bytes)
 
