@@ -181,15 +181,20 @@ class Onlooker:
             self.events += piece.count(b"event: board")
 
 
+async def announce_all(port: int, nodes: int) -> None:
+    """Before each window: a tracker forgets who is silent for long, and refuses its telemetry."""
+    asker = await Asker.to(port)
+    for number in range(1, nodes + 1):
+        body = announce_of(number, zone=f"rack{number % ZONES}")
+        await asker.ask(request("POST", "/api/v1/announce", KEY.node_token(), body))
+    asker.close()
+
+
 async def measured(nodes: int, chunks: int, seconds: float) -> dict[str, float]:
     """All figures of one tracker."""
     with tracker_process() as (pid, port):
         manifest = manifest_of("image", chunks)
-        asker = await Asker.to(port)
-        for number in range(1, nodes + 1):
-            body = announce_of(number, zone=f"rack{number % ZONES}")
-            await asker.ask(request("POST", "/api/v1/announce", KEY.node_token(), body))
-        asker.close()
+        await announce_all(port, nodes)
         await publish(port, manifest, nodes + 1)
         await asyncio.sleep(SETTLE_S)
         cpu, began_s = cpu_s(pid), time.monotonic()
@@ -200,13 +205,13 @@ async def measured(nodes: int, chunks: int, seconds: float) -> dict[str, float]:
         telling = asyncio.create_task(crowd.tell(port))
         await asyncio.sleep(SETTLE_S)
         await asyncio.sleep(SETTLE_WAITS * crowd.wait_s)
-        if telling.done():
-            telling.result()
+        await announce_all(port, nodes)
         cpu, messages, began_s = cpu_s(pid), crowd.messages, time.monotonic()
         await asyncio.sleep(seconds)
         alone_s, told = cpu_s(pid) - cpu, crowd.messages - messages
         alone_share = alone_s / (time.monotonic() - began_s)
 
+        await announce_all(port, nodes)
         onlooker = Onlooker(port, manifest.id)
         board_bytes, board_s = await onlooker.board()
         looking = asyncio.create_task(onlooker.look())
@@ -233,6 +238,8 @@ async def measured(nodes: int, chunks: int, seconds: float) -> dict[str, float]:
             "rss_bytes": rss_bytes(pid),
         }
         for task in (telling, looking):
+            if task.done():
+                task.result()  # it broke, and the figures with it
             task.cancel()
         await asyncio.gather(telling, looking, return_exceptions=True)
         return figures

@@ -10,7 +10,7 @@ const FAINTEST = 0.28;
 export function PieceBar({ cells, label }) {
   const canvas = useRef(null);
   useEffect(() => {
-    const paint = () => draw(canvas.current, cells);
+    const paint = () => canvas.current && draw(canvas.current, cells); // it may be gone by now
     paint();
     return onPalette(paint);
   }, [cells]);
