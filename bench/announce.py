@@ -179,20 +179,24 @@ def manifest_of(name: str) -> Manifest:
     )
 
 
-async def publish(port: int, manifest: Manifest, origin: int) -> None:
-    """Upload the manifest, announce an origin that holds it, name it app:NAME."""
-    asker = await Asker.to(port)
-    token = KEY.publish_token()
-    upload = f"/api/v1/artifacts/{manifest.id}/manifest"
-    await asker.ask(request("PUT", upload, token, manifest.raw))
-    whole = Holding(
+def holding_all(manifest: Manifest) -> Holding:
+    """What an origin says of an artifact."""
+    return Holding(
         artifact=manifest.id,
         have_chunks=manifest.chunk_count,
         chunk_count=manifest.chunk_count,
         state="seeding",
         origin=True,
     )
-    body = announce_of(origin, holdings=(whole,))
+
+
+async def publish(port: int, manifest: Manifest, origin: int) -> None:
+    """Upload the manifest, announce an origin that holds it, name it app:NAME."""
+    asker = await Asker.to(port)
+    token = KEY.publish_token()
+    upload = f"/api/v1/artifacts/{manifest.id}/manifest"
+    await asker.ask(request("PUT", upload, token, manifest.raw))
+    body = announce_of(origin, holdings=(holding_all(manifest),))
     await asker.ask(request("POST", "/api/v1/announce", KEY.node_token(), body))
     named = msgspec.json.encode(PublishRequest(manifest.id))
     await asker.ask(request("PUT", f"/api/v1/names/app/{manifest.name}", token, named))

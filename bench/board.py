@@ -29,6 +29,7 @@ from bench.announce import (
     Asker,
     announce_of,
     cpu_s,
+    holding_all,
     publish,
     request,
     rss_bytes,
@@ -59,6 +60,10 @@ SETTLE_S = 5.0
 SETTLE_WAITS = 2
 """And after so many of a machine's waits: those that all began at one moment tell in waves at
 first, and a window may have many of them or few."""
+
+ANNOUNCE_EVERY_S = 60.0
+"""Well within the lease of those that are not told of as fetching: what announces cost is another
+benchmark's."""
 
 ZONES = 20
 
@@ -181,37 +186,39 @@ class Onlooker:
             self.events += piece.count(b"event: board")
 
 
-async def announce_all(port: int, nodes: int) -> None:
-    """Before each window: a tracker forgets who is silent for long, and refuses its telemetry."""
+async def announce_all(port: int, manifest: Manifest, nodes: int) -> None:
+    """For ever, one after the other: a tracker forgets who is silent for long, and its telemetry.
+    The last is the origin."""
     asker = await Asker.to(port)
-    for number in range(1, nodes + 1):
-        body = announce_of(number, zone=f"rack{number % ZONES}")
-        await asker.ask(request("POST", "/api/v1/announce", KEY.node_token(), body))
-    asker.close()
+    whole = holding_all(manifest)
+    while True:
+        for number in range(1, nodes + 2):
+            await asyncio.sleep(ANNOUNCE_EVERY_S / nodes)
+            holdings = (whole,) if number > nodes else ()
+            body = announce_of(number, zone=f"rack{number % ZONES}", holdings=holdings)
+            await asker.ask(request("POST", "/api/v1/announce", KEY.node_token(), body))
 
 
 async def measured(nodes: int, chunks: int, seconds: float) -> dict[str, float]:
     """All figures of one tracker."""
     with tracker_process() as (pid, port):
         manifest = manifest_of("image", chunks)
-        await announce_all(port, nodes)
         await publish(port, manifest, nodes + 1)
-        await asyncio.sleep(SETTLE_S)
+        announcing = asyncio.create_task(announce_all(port, manifest, nodes))
+        await asyncio.sleep(ANNOUNCE_EVERY_S)
         cpu, began_s = cpu_s(pid), time.monotonic()
-        await asyncio.sleep(SETTLE_S)
+        await asyncio.sleep(seconds)
         rest_share = (cpu_s(pid) - cpu) / (time.monotonic() - began_s)
 
         crowd = Crowd(manifest, nodes, 5 * (seconds + SETTLE_S))
         telling = asyncio.create_task(crowd.tell(port))
         await asyncio.sleep(SETTLE_S)
         await asyncio.sleep(SETTLE_WAITS * crowd.wait_s)
-        await announce_all(port, nodes)
         cpu, messages, began_s = cpu_s(pid), crowd.messages, time.monotonic()
         await asyncio.sleep(seconds)
         alone_s, told = cpu_s(pid) - cpu, crowd.messages - messages
         alone_share = alone_s / (time.monotonic() - began_s)
 
-        await announce_all(port, nodes)
         onlooker = Onlooker(port, manifest.id)
         board_bytes, board_s = await onlooker.board()
         looking = asyncio.create_task(onlooker.look())
@@ -237,11 +244,11 @@ async def measured(nodes: int, chunks: int, seconds: float) -> dict[str, float]:
             "board_s": board_s,
             "rss_bytes": rss_bytes(pid),
         }
-        for task in (telling, looking):
+        for task in (announcing, telling, looking):
             if task.done():
                 task.result()  # it broke, and the figures with it
             task.cancel()
-        await asyncio.gather(telling, looking, return_exceptions=True)
+        await asyncio.gather(announcing, telling, looking, return_exceptions=True)
         return figures
 
 

@@ -76,10 +76,10 @@ NEXT_MIN_S: Final = 0.5
 NEXT_MAX_S: Final = 300.0
 """A node is asked to tell within so long: the largest fleet is, at this cost, just heard."""
 
-TELEMETRY_COST_S: Final = 0.0004
+TELEMETRY_COST_S: Final = 0.0005
 """What one message costs this process, HTTP and all (`python -m bench.board`)."""
 
-TELEMETRY_SHARE: Final = 0.025
+TELEMETRY_SHARE: Final = 0.022
 """Of one core: what the telemetry of a whole fleet may cost. Frames to onlookers, curves and
 judgements take the rest of 0.05. Lower: less is seen of large fleets; higher: less is left for
 announces."""
