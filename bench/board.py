@@ -61,9 +61,8 @@ SETTLE_WAITS = 2
 """And after so many of a machine's waits: those that all began at one moment tell in waves at
 first, and a window may have many of them or few."""
 
-ANNOUNCE_EVERY_S = 60.0
-"""Well within the lease of those that are not told of as fetching: what announces cost is another
-benchmark's."""
+ANNOUNCE_EVERY_S = 25.0
+"""Within the shortest lease, and not more often: what announces cost is another benchmark's."""
 
 ZONES = 20
 
