@@ -1,5 +1,6 @@
 """Each finding of `strew doctor`, on a machine that has the fault and on one that has not."""
 
+import contextlib
 import json
 import resource
 import socket
@@ -68,9 +69,14 @@ def test_a_taken_port_is_seen() -> None:
 
 
 def test_a_port_that_only_udp_lacks_is_seen() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    with contextlib.ExitStack() as sockets:
+        # Bound but not listened on, with the flag that the doctor sets too: free for it alone.
+        free = sockets.enter_context(socket.socket())
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", 0))
+        taken = sockets.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+        taken.bind(free.getsockname())
+        address = f"127.0.0.1:{free.getsockname()[1]}"
         (finding,) = findings("port", settings_with(listen=address))
     assert finding.level == "warning" and "is taken for UDP" in finding.detail
 

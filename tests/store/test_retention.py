@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from strew.content.manifest import Manifest
+from strew.errors import DiskError
+from strew.store import parts
 from strew.store.disk import DiskStore
 from strew.store.memory import MemoryStore
 from tests.store.makers import (
@@ -38,6 +42,46 @@ def test_what_nobody_knows_of_is_removed(store: DiskStore) -> None:
     (store.folder / "manifests/orphan.manifest").write_text("x")
     store.gc(limit_bytes=None, dry_run=False)
     assert os.listdir(store.folder / "held") == os.listdir(store.folder / "manifests") == []
+
+
+def test_a_store_opens_where_an_output_folder_became_a_file(
+    origin: MemoryStore, manifest: Manifest, tmp_path: Path, into: Path
+) -> None:
+    store = DiskStore(tmp_path / "store")
+    store.begin(manifest, into / "file")
+    store.close()
+    into.rename(tmp_path / "aside")
+    into.write_text("what the owner put there instead")
+    store = DiskStore(tmp_path / "store")
+    store.gc(limit_bytes=None, dry_run=False)
+    assert store.artifacts() == []
+    store.close()
+    assert into.read_text() == "what the owner put there instead"
+
+
+def test_a_store_opens_where_what_was_left_beside_an_output_cannot_be_removed(
+    origin: MemoryStore,
+    manifest: Manifest,
+    tmp_path: Path,
+    into: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The folder is another's, who may have forbidden it; the garbage collection tells."""
+    store = DiskStore(tmp_path / "store")
+    fetch(store, origin, manifest, into / "file")
+    store.close()
+
+    def forbidden(folder_fd: int, name: str) -> None:
+        raise PermissionError(13, os.strerror(13))
+
+    with monkeypatch.context() as context:
+        context.setattr(parts, "remove_in", forbidden)
+        store = DiskStore(tmp_path / "store")
+        with pytest.raises(DiskError, match=r"cannot remove .*Permission denied"):
+            store.gc(limit_bytes=None, dry_run=False)
+    assert store.gc(limit_bytes=None, dry_run=False) == []
+    assert [artifact.state for artifact in store.artifacts()] == ["complete"]
+    store.close()
 
 
 def test_dropping_held_content_frees_its_folder(

@@ -9,7 +9,7 @@ from pathlib import Path
 from strew.content.bitfield import Bitfield
 from strew.content.digest import ArtifactId
 from strew.content.manifest import Manifest
-from strew.errors import NotFoundError, PeerError
+from strew.errors import DiskError, NotFoundError, PeerError
 from strew.store import parts, retention
 from strew.store.claims import Claims
 from strew.store.copy import LocalCopy, Phase
@@ -218,9 +218,9 @@ class Catalogue:
             added_unix_s=row.added_unix_s,
         )
 
-    def tidy(self) -> None:
-        """Forget what vanished, remove what nobody knows of."""
-        retention.tidy(self.index, self.shelf, self.held_folder)
+    def tidy(self) -> list[DiskError]:
+        """Forget what vanished, remove what nobody knows of; what could not be removed."""
+        return retention.tidy(self.index, self.shelf, self.held_folder)
 
     def close(self) -> None:
         """Close all files."""

@@ -249,7 +249,8 @@ class DiskStore:
             for row in going:
                 with self._turn(row.artifact):
                     catalogue.forget(row)
-            catalogue.tidy()
+            for trouble in catalogue.tidy():
+                raise trouble
         return stored
 
     def close(self) -> None:

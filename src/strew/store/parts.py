@@ -18,6 +18,7 @@ from strew.store.folders import (
     chmod_in,
     exchange,
     folder_of,
+    kind_at,
     kind_in,
     remove_in,
 )
@@ -128,6 +129,8 @@ def claimed_count(root: str, artifact: ArtifactId) -> int:
 
 def remove_part(root: str, artifact: ArtifactId) -> None:
     """Delete a `.part` and its claims; nothing there is fine, nor the folder."""
+    if kind_at(os.path.dirname(root)) != "dir":
+        return
     try:
         with folder_of(root) as (folder_fd, _):
             for suffix in ("have", "part"):

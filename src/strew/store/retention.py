@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from strew.content.digest import ArtifactId
+from strew.errors import DiskError
 from strew.store import parts
 from strew.store.folders import kind_at, remove
 from strew.store.index import Index, Row
@@ -34,8 +35,13 @@ def choose(
     return going
 
 
-def tidy(index: Index, shelf: ManifestShelf, held_folder: Path) -> None:
-    """Forget what vanished, and remove what nobody knows of; run when a store opens and by gc."""
+def tidy(index: Index, shelf: ManifestShelf, held_folder: Path) -> list[DiskError]:
+    """Forget what vanished, and remove what nobody knows of; run when a store opens and by gc.
+
+    What lies beside an output and cannot be removed is left for the next time, and told: that
+    folder is not strew's own.
+    """
+    troubles = []
     rows = index.all()
     for row in rows:
         if row.state == "complete" and _vanished(row):
@@ -43,7 +49,10 @@ def tidy(index: Index, shelf: ManifestShelf, held_folder: Path) -> None:
         elif row.state == "complete" or _vanished(row):
             # The old version, and spent claims: left by a kill between the swap and their removal;
             # after a power loss the index may not know of the swap.
-            parts.remove_part(row.root, row.artifact)
+            try:
+                parts.remove_part(row.root, row.artifact)
+            except DiskError as error:
+                troubles.append(error)
     known = {row.artifact.removeprefix("blake3:") for row in index.all()}
     try:
         for name in os.listdir(held_folder):
@@ -52,6 +61,7 @@ def tidy(index: Index, shelf: ManifestShelf, held_folder: Path) -> None:
     except OSError as error:
         raise disk_error(error, "tidy", held_folder) from None
     shelf.keep_only(known)
+    return troubles
 
 
 def remove_held(held_folder: Path, artifact: ArtifactId) -> None:
