@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from strew.content.digest import artifact_id_of
 from strew.content.reference import Name
 from strew.errors import (
     DeniedError,
@@ -105,6 +106,31 @@ async def test_undialable_peers_and_oneself_are_left_out() -> None:
     body = f'{{"lease_s":30,"interval_s":10,"seen":0,"peers":{{"{app}":[{peers}]}}}}'.encode()
     handout = await asked(always(body=body, content_type=JSON), lambda c: c.announce(told))
     assert [p.host for p in handout.peers[app]] == ["10.0.0.9"]  # type: ignore[attr-defined]
+
+
+def dripping(raw: bytes, pause_s: float) -> Answer:
+    """Give these bytes one by one."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+        await response.prepare(request)
+        for byte in raw:
+            await asyncio.sleep(pause_s)
+            await response.write(bytes([byte]))
+        return response
+
+    return answer
+
+
+async def test_a_manifest_may_come_slowly_and_not_be_waited_for_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw = b"a manifest's exact bytes"
+    monkeypatch.setattr(client_module, "MANIFEST_SILENCE_S", 0.5)
+    slow, still = dripping(raw, 0.03), dripping(raw, 60.0)
+    assert await asked(slow, lambda client: client.manifest(artifact_id_of(raw))) == raw
+    with pytest.raises(UnavailableError, match="in time"):
+        await asked(still, lambda client: client.manifest(artifact_id_of(raw)))
 
 
 async def test_a_tracker_that_does_not_answer_is_unavailable(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections import deque
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +14,6 @@ from strew.agent.pinning import Pins
 from strew.announce.announcer import AnnounceAnswered, AnnounceFailed, Nudge, SendAnnounce
 from strew.announce.protocol import decoded
 from strew.announce.reference import follows
-from strew.content.digest import ArtifactId
 from strew.content.reference import Address
 from strew.errors import (
     DeniedError,
@@ -45,10 +42,6 @@ FAREWELL_S = 1.0
 MANIFEST_ROUNDS = 20
 MANIFEST_RETRY_S = 0.5
 """A manifest nobody has is asked for again so often: whoever published it may be on its way."""
-
-MANIFEST_SILENCE_S = 2.0
-"""Whoever has not given a manifest by then may go on, and the next is asked beside: a machine that
-stands still accepts connections."""
 
 PEERS_ASKED_MAX = 3
 """Peers asked for a manifest before the tracker, in a fleet so large that all asking it hurts."""
@@ -215,13 +208,20 @@ class Trackers:
             hint="name one with --at or --join",
         )
         for attempt in range(MANIFEST_ROUNDS):
-            raw, refusals = await manifest_from(self.holders(transfer), transfer.artifact)
-            if raw:
-                return raw
-            if refusals:
-                last = refusals[-1]
-                if all(isinstance(refusal, DeniedError) for refusal in refusals):
-                    break
+            holders = self.holders(transfer)
+            denials = 0
+            for client in holders:
+                try:
+                    return await client.manifest(transfer.artifact)
+                except DeniedError as error:
+                    last = error
+                    denials += 1
+                except (NotFoundError, UnavailableError) as error:
+                    last = error
+                except (IntegrityError, ProtocolError) as error:
+                    last = error  # whoever lies, or is no tracker, does not keep us from others
+            if holders and denials == len(holders):
+                break
             if attempt and not self._addresses and not transfer.sources:
                 break
             await asyncio.sleep(MANIFEST_RETRY_S)
@@ -251,41 +251,3 @@ class Trackers:
         if len(peers) > LARGE_FLEET:
             return [*sources, *clients, *trackers]
         return [*sources, *trackers, *clients]
-
-
-async def manifest_from(
-    holders: Iterable[TrackerClient], artifact: ArtifactId
-) -> tuple[bytes, list[StrewError]]:
-    """The manifest from who gives it first, and what others said instead; empty if nobody does.
-
-    One is asked after the other, when that one refused or was silent for `MANIFEST_SILENCE_S`.
-    Whoever lies, or is no tracker, does not keep us from others.
-    """
-    waiting, refusals = deque(holders), list[StrewError]()
-    asking: set[asyncio.Task[bytes]] = set()
-    try:
-        while waiting or asking:
-            if waiting:
-                asking.add(asyncio.create_task(waiting.popleft().manifest(artifact)))
-            patience_s = MANIFEST_SILENCE_S if waiting else None
-            answered, asking = await asyncio.wait(
-                asking, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED
-            )
-            raw = b""
-            for task in answered:
-                try:
-                    raw = task.result()
-                except (
-                    DeniedError,
-                    NotFoundError,
-                    UnavailableError,
-                    IntegrityError,
-                    ProtocolError,
-                ) as error:
-                    refusals.append(error)
-            if raw:
-                return raw, refusals
-        return b"", refusals
-    finally:
-        for task in asking:
-            task.cancel()

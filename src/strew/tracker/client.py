@@ -59,6 +59,10 @@ ANSWER_WITHIN_S = 10.0
 MANIFEST_WITHIN_S = 60.0
 """Time for a manifest: 16 MiB over 3 Mbit/s."""
 
+MANIFEST_SILENCE_S = 5.0
+"""So long without a byte of it ends the wait: a machine that stands still accepts connections, too,
+and others have the manifest."""
+
 ENVELOPE_BYTES_MAX = MANIFEST_BYTES_MAX * 4 // 3 + (64 << 10)
 """Largest envelope: a manifest in base64, and signatures."""
 
@@ -203,6 +207,7 @@ class TrackerClient:
             limit_bytes=MANIFEST_BYTES_MAX,
             content_type="application/octet-stream",
             within_s=MANIFEST_WITHIN_S,
+            silence_s=MANIFEST_SILENCE_S,
         )
         if artifact_id_of(raw) != artifact:
             raise IntegrityError(f"tracker {self.address} gave other bytes for {artifact}")
@@ -217,6 +222,7 @@ class TrackerClient:
             self._node,
             limit_bytes=ENVELOPE_BYTES_MAX,
             within_s=MANIFEST_WITHIN_S,
+            silence_s=MANIFEST_SILENCE_S,
         )
         opened = dsse.open_envelope(body)
         if opened.kind != dsse.MANIFEST_TYPE or artifact_id_of(opened.payload) != artifact:
@@ -296,10 +302,11 @@ class TrackerClient:
         limit_bytes: int = CONTROL_BODY_BYTES_MAX,
         content_type: str = "application/json",
         within_s: float = ANSWER_WITHIN_S,
+        silence_s: float | None = None,
     ) -> bytes:
-        """One exchange; the answer's body."""
+        """One exchange; the answer's body. `silence_s` would count an upload as silence, too."""
         timeout = aiohttp.ClientTimeout(
-            total=within_s, sock_connect=CONNECT_WITHIN_S, sock_read=ANSWER_WITHIN_S
+            total=within_s, sock_connect=CONNECT_WITHIN_S, sock_read=silence_s
         )
         async with self._answer(method, path, headers, data, timeout, content_type) as answer:
             return await self._body(answer, limit_bytes)
