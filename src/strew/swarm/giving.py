@@ -188,8 +188,7 @@ class Giving:
 
     def _may_own(self, neighbour: Neighbour, now: float) -> bool:
         """Whether it is fit, has credit and takes what it is sent."""
-        among = self._view.entries or len(self._state.neighbours)
-        credit = max(OWNER_CREDIT, CREDIT_IN_ALL // max(1, among))
+        credit = max(OWNER_CREDIT, CREDIT_IN_ALL // max(1, len(self._state.neighbours)))
         return (
             neighbour.fit
             and not neighbour.have.complete
