@@ -227,6 +227,9 @@ async def measured(nodes: int, chunks: int, seconds: float) -> dict[str, float]:
         await asyncio.sleep(seconds)
         span_s = time.monotonic() - began_s
         looked_share, told_looked = (cpu_s(pid) - cpu) / span_s, crowd.messages - messages
+        for task in (announcing, telling, looking):
+            if task.done():
+                task.result()  # it broke, and the figures with it
         figures = {
             "nodes": nodes,
             "chunks": chunks,
@@ -244,8 +247,6 @@ async def measured(nodes: int, chunks: int, seconds: float) -> dict[str, float]:
             "rss_bytes": rss_bytes(pid),
         }
         for task in (announcing, telling, looking):
-            if task.done():
-                task.result()  # it broke, and the figures with it
             task.cancel()
         await asyncio.gather(announcing, telling, looking, return_exceptions=True)
         return figures

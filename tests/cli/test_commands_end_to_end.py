@@ -123,8 +123,7 @@ def test_a_push_reaches_who_follows(fleet: Fleet, published: dict[str, Any]) -> 
     assert published["size_bytes"] == published["new_bytes"] == SIZE_BYTES
     assert (published["nodes_done"], published["nodes_failed"]) == (1, 0)
     assert 0 < published["seconds_median"] <= published["seconds_last"] < 20
-    # what a busy machine delays is asked for beside, and comes twice: seen once at 1.025
-    assert published["origin_sent_ratio"] == pytest.approx(1.0, abs=0.05)
+    assert published["origin_sent_ratio"] == pytest.approx(1.0, abs=0.01)
     ended = fleet.node.event("transfer", reference="app:1")
     assert ended["path"] == str(fleet.folder / "one/app.bin")
     assert (ended["fetched_bytes"], ended["reused_bytes"]) == (SIZE_BYTES, 0)

@@ -94,6 +94,7 @@ class Host:
 
     __slots__ = (
         "alive",
+        "deep_queue_bytes",
         "down_bytes_per_s",
         "fast_after_bytes",
         "incoming",
@@ -122,6 +123,8 @@ class Host:
         self.receiving = 0.0
         self.sent_bytes = 0.0
         self.fast_after_bytes = FAST_AFTER_S * up if up >= FAST_BYTES_PER_S else math.inf
+        deep_bytes = KERNEL_RATIO * min(up / FAST_SHARES * FAST_QUEUE_S, FAST_QUEUE_BYTES_MAX)
+        self.deep_queue_bytes = max(queue_bytes, deep_bytes)
         self.received_bytes = 0.0
         self.wake_s = NEVER_S
 
@@ -239,10 +242,7 @@ class Network:
         moved = flow.size_bytes - flow.left_bytes
         source.sent_bytes += moved
         if source.sent_bytes >= source.fast_after_bytes:
-            deep_bytes = min(
-                source.up_bytes_per_s / FAST_SHARES * FAST_QUEUE_S, FAST_QUEUE_BYTES_MAX
-            )
-            source.queue_bytes = max(source.queue_bytes, KERNEL_RATIO * deep_bytes)
+            source.queue_bytes, source.fast_after_bytes = source.deep_queue_bytes, math.inf
         target.received_bytes += moved
         if source.rack != target.rack:
             self.crossed_bytes += moved
