@@ -17,6 +17,7 @@ import pytest
 from strew.agent.agent import Agent
 from strew.agent.process import open_agent, open_tracker
 from strew.agent.settings import Settings
+from strew.agent.telemetering import Telemetering
 from strew.agent.trusting import trusting_of
 from strew.content.bitfield import Bitfield
 from strew.content.manifest import Manifest
@@ -300,3 +301,23 @@ async def test_a_sender_that_is_slow_is_blamed(tmp_path: Path) -> None:
     lost[Cause.START] = 0.0  # what this test made of it
     assert max(lost, key=lambda cause: lost[cause]) == Cause.SLOW_SENDERS
     assert lost[Cause.SLOW_SENDERS] > sum(lost.values()) / 2
+
+
+async def test_it_ends_also_where_something_changes_in_the_same_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the process that ends it waits for ever: `strew get` has just fetched all."""
+    async with small_fleet(tmp_path, monkeypatch, nodes=1, rate=SIZE_BYTES // 10) as fleet:
+        [node] = fleet.nodes
+        await fleet.publish(file_in(tmp_path))
+        async with asyncio.timeout(WITHIN_S):
+            while not fleet.of(node):
+                await asyncio.sleep(0.02)
+        task = asyncio.create_task(Telemetering(node).keep())
+        for _ in range(3):
+            await asyncio.sleep(0)  # it waits for its time, or for a change
+        assert node.sampler.on_change is not None
+        node.sampler.on_change()
+        task.cancel()
+        await asyncio.wait({task}, timeout=WITHIN_S)
+        assert task.cancelled()

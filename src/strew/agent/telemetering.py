@@ -71,7 +71,8 @@ class Telemetering:
                 await asyncio.sleep(random.uniform(0.5, 1.0) * min(self._next_s, FIRST_S))
             elif not self._agent.sampler.has_news or self._retry_s > RETRY_FIRST_S:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), self._next_s)
+                    async with asyncio.timeout(self._next_s):
+                        await self._changed.wait()
             if self._agent.sampler.has_news and self._retry_s == RETRY_FIRST_S:
                 await asyncio.sleep(random.uniform(0.0, SPREAD_RATIO) * self._next_s)
             if self._due:
@@ -107,4 +108,5 @@ class Telemetering:
         """Before the process ends: tell what is over and was not told."""
         if self._agent.sampler.has_news and self._agent.trackers.answering is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._tell(), FAREWELL_S)
+                async with asyncio.timeout(FAREWELL_S):
+                    await self._tell()

@@ -104,8 +104,7 @@ class Trackers:
 
     async def stop(self) -> None:
         if self._farewell is not None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._farewell, FAREWELL_S)
+            await asyncio.wait({self._farewell}, timeout=FAREWELL_S)
 
     # --- announces -------------------------------------------------------------------------------
 
