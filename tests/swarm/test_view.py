@@ -21,7 +21,7 @@ from strew.swarm.layout import (
     stripes_of,
 )
 from strew.swarm.plan import GROUP_MIN
-from strew.swarm.standing import ACQUAINTANCES_MAX, TELLING_STRIPES, TOLD_MAX
+from strew.swarm.standing import ACQUAINTANCES_MAX, TELLING_STRIPES, TOLD_MAX, WAIT_RATIO
 from strew.swarm.view import PushView
 from tests.swarm.board import plan
 
@@ -305,7 +305,9 @@ def test_who_is_left_over_by_the_division_is_no_inner_node() -> None:
     ("name", "stripes", "lag"),
     [
         pytest.param("a3", 24, 24, id="in a star one machine after the other gets its first"),
-        pytest.param("b3", 10, 10 * depth(100, 10) + 10, id="below a group, and down a tree"),
+        pytest.param(
+            "b3", 10, WAIT_RATIO * 10 * (depth(100, 10) + 1), id="below a group, and down a tree"
+        ),
         pytest.param("c3", 10, 10 + 2 * 10, id="below two groups"),
     ],
 )
@@ -322,7 +324,7 @@ def test_a_course_says_how_chunks_come_by_the_plan(name: str, stripes: int, lag:
 
 def test_a_course_of_an_origin_is_that_of_its_group_and_names_no_chunk_to_pass_on() -> None:
     _, stripes, lag, inner_of = view_of(crowd(100), "origin").course()
-    assert (stripes, lag, inner_of) == (9, 9 * depth(100, 9), 0)
+    assert (stripes, lag, inner_of) == (9, WAIT_RATIO * 9 * depth(100, 9), 0)
 
 
 # --- whom to know ---------------------------------------------------------------------------------

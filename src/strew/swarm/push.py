@@ -46,10 +46,6 @@ returns: a few thin links must not hold up the giving."""
 RESTS_MAX = 16
 """Chunks kept for the last few of their receivers; of older ones these ask by layer 2."""
 
-RESTS_TREE_MAX = 4
-"""The same in a tree, where a late copy delays all behind it: with 16, 1.3 % came twice after 2.5 s
-of a transfer to 1000 machines, and ever more, with 4 0.3 %, with 2 a little more again."""
-
 AHEAD_MAX = 4
 """Chunks being passed on beside which others may be served; equal machines have 1 or 2."""
 
@@ -214,7 +210,7 @@ class OwnerPush:
                         self._rests.remove(job)
                     if started:
                         return True
-        while len(self._rests) > (RESTS_MAX if self.view.alone else RESTS_TREE_MAX):
+        while len(self._rests) > RESTS_MAX:
             self._rests.popleft()
         self._all_busy = True
         return False
