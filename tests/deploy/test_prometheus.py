@@ -103,14 +103,14 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harmed]:
         with Prometheus(folder / "prometheus", fleet.at, fleet.key.viewer_token()) as prometheus:
             everybody = len(fleet.machines) + 1
             until(lambda: len(prometheus.query("up == 1")) == everybody, "all to be scraped")
-            harm(fleet, disk, manifest.id)
+            harm(fleet, disk, manifest.id, prometheus)
             caller = Caller(fleet.key, parse_address(fleet.at), manifest, 1)
             caller.port = fleet.machines["n3"].port
             with Liars([caller]):
                 yield Harmed(fleet, prometheus)
 
 
-def harm(fleet: Fleet, disk: SmallDisk, artifact: str) -> None:
+def harm(fleet: Fleet, disk: SmallDisk, artifact: str, prometheus: Prometheus) -> None:
     """Cause what the alerts are about."""
     machines = fleet.machines
     origin = ["127.0.0.1", parse_address(fleet.at).port]
@@ -122,6 +122,9 @@ def harm(fleet: Fleet, disk: SmallDisk, artifact: str) -> None:
         machines[name].api.post("transfers", only | {"sources": [origin]})
     for name in SHARERS:
         machines[name].done(artifact, within_s=20.0)
+    # What one of them received counts although it is ended below: it has to be scraped before.
+    came = 'strew_chunk_bytes_received_total{source="origin"} >= ' + str(SIZE_BYTES)
+    until(lambda: len(prometheus.query(came)) >= len(SHARERS), "what came to be scraped")
     machines["small"].api.post("transfers", {"artifact": artifact})
     (machines["n2"].into / "file").write_bytes(bytes(SIZE_BYTES))
     reader = only | {"sources": [["127.0.0.1", machines["n2"].port]]}
