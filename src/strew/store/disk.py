@@ -249,8 +249,9 @@ class DiskStore:
             for row in going:
                 with self._turn(row.artifact):
                     catalogue.forget(row)
-            for trouble in catalogue.tidy():
-                raise trouble
+            troubles = catalogue.tidy()
+            if troubles:
+                raise troubles[0]
         return stored
 
     def close(self) -> None:

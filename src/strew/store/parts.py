@@ -129,7 +129,7 @@ def claimed_count(root: str, artifact: ArtifactId) -> int:
 
 def remove_part(root: str, artifact: ArtifactId) -> None:
     """Delete a `.part` and its claims; nothing there is fine, nor the folder."""
-    if kind_at(os.path.dirname(root)) != "dir":
+    if kind_at(os.path.dirname(root)) == "file":
         return
     try:
         with folder_of(root) as (folder_fd, _):
