@@ -23,8 +23,9 @@ THIN = "12500"
 """100 kbit/s, both ways."""
 
 FIRST_PART, FIRST_PART_S = 0.01, 120.0
-"""What a thin link has brought by then. Every neighbour sends it a chunk at first, and nine side by
-side take it 50 s; a link on which nothing came for long is dropped, and what it brought is lost."""
+"""What a thin link has brought by then. Nine neighbours send it a chunk each at once; on loopback,
+whose segments have 64 KiB, a receiver so slow opens its window less often than every 20 s, the
+senders' kernels give up (TCP_USER_TIMEOUT), and what such a link brought of a chunk is lost."""
 
 PROMISE_B = 1.3
 ELSEWHERE_WITHIN_S = 10.0

@@ -128,7 +128,8 @@ def claimed_count(root: str, artifact: ArtifactId) -> int:
 
 
 def remove_part(root: str, artifact: ArtifactId) -> None:
-    """Delete a `.part` and its claims; nothing there is fine, nor the folder."""
+    """Delete a `.part` and its claims; nothing there is fine, nor the folder, also where a file has
+    its name now."""
     if kind_at(os.path.dirname(root)) == "file":
         return
     try:

@@ -26,9 +26,8 @@ TOLD_MAX = 64
 """An origin tells so many machines of its plan itself; more hear it from each other."""
 
 WAIT_RATIO = 2
-"""How much longer than sending it at an even share of the uplink takes a chunk's hop in a tree: it
-waits until the longest of those before it has gone (simulated, 1000 machines: 82 chunk times to the
-last machine, where at an even share it is 40)."""
+"""How many times longer a chunk's hop in a tree takes than sending it at an even share of the
+uplink: it waits until the longest of those before it has gone (`python -m bench.way_down`)."""
 
 TELLING_STRIPES = 2
 """A plan travels down so many stripes: everyone hears it twice, lest one death hide it."""

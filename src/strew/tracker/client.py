@@ -304,7 +304,8 @@ class TrackerClient:
         within_s: float = ANSWER_WITHIN_S,
         silence_s: float | None = None,
     ) -> bytes:
-        """One exchange; the answer's body. `silence_s` would count an upload as silence, too."""
+        """One exchange; the answer's body. It fails after `silence_s` in which nothing came: for
+        requests with a short body only, as nothing comes while one is sent."""
         timeout = aiohttp.ClientTimeout(
             total=within_s, sock_connect=CONNECT_WITHIN_S, sock_read=silence_s
         )
