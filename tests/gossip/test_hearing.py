@@ -159,11 +159,12 @@ def test_holdings_of_strangers_of_the_dead_and_of_oneself_are_not_believed() -> 
     assert play.waiting() == (dead(1), held(2))
 
 
-def test_in_a_small_fleet_holdings_are_worth_a_datagram_and_in_a_large_one_they_ride() -> None:
+def test_that_one_has_all_is_worth_a_datagram_in_a_small_fleet_and_progress_rides() -> None:
     for count, pressing in ((HELD_AT_ONCE_MAX, True), (HELD_AT_ONCE_MAX + 1, False)):
-        play = Play(count)
-        play.hear(held(2))
-        assert play.queue.pressing is pressing and len(play.queue) == 1
+        for told, ends in ((held(2), False), (held(2, of=1, have=1), True), (held(2, of=0), True)):
+            play = Play(count)
+            play.hear(told)
+            assert play.queue.pressing is (ends and pressing) and len(play.queue) == 1
 
 
 def entries(*rumours: Rumour) -> Entries:

@@ -113,13 +113,19 @@ class Sampler:
             if not was:
                 self.on_change()
         if now - self._stirred_s < CALM_S:
-            self._timer = self._loop.call_later(LOOK_S, self._look)
+            self._timer = self._loop.call_later(self._look_s(), self._look)
             return
         self._timer = None
         self._pace.rest()
         self._busy.clear()
         for course in self.courses.values():
             course.rest(now)
+
+    def _look_s(self) -> float:
+        """Until the next look: what the youngest fetch needs."""
+        fetches = self._agent.fetches.transfers.values()
+        running = [self.course(of.artifact) for of in fetches if not of.finished.done()]
+        return min((course.look_s for course in running), default=LOOK_S)
 
     # --- looking ---------------------------------------------------------------------------------
 

@@ -40,8 +40,9 @@ news to others too, a whole table is what everybody else knows already."""
 
 
 HELD_AT_ONCE_MAX = 100
-"""Up to so many members, what each holds is told at once, for whoever waits until all are done.
-Higher: a crowd that ends together fills more datagrams, for all; lower: more wait longer."""
+"""Up to so many members, that one has all, or nothing any more, is told at once, for whoever waits
+until all are done; progress is not. Higher: a crowd that ends together fills more datagrams, for
+all; lower: more wait longer."""
 
 
 class Hearing:
@@ -178,8 +179,9 @@ class Hearing:
         self._tell_held(held)
 
     def _tell_held(self, held: Held) -> None:
+        ends = held.whole or not held.chunk_count
         few = self._membership.living <= HELD_AT_ONCE_MAX
-        lane = Lane.SOON if few else Lane.LAZY
+        lane = Lane.SOON if ends and few else Lane.LAZY
         self._queue.push(f"{held.id}{held.swarm:x}", held, lane)
 
     # --- exchanges ------------------------------------------------------------------------------

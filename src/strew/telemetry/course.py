@@ -1,6 +1,6 @@
 """Course: what a node keeps of one artifact's way here, and from here on to others, for people.
 
-A shell tells it each chunk, and twenty times a second its posture; all is counted in bounded room.
+A shell tells it each chunk, and some times a second its posture; all is counted in bounded room.
 The agent and the simulator both run it.
 """
 
@@ -35,8 +35,11 @@ from strew.telemetry.timeline import (
 )
 
 LOOK_S: Final = 0.05
-"""How often a posture is taken: twenty times a second while something is under way. Lower: costs
-more of the processor it looks at; higher: what lasts a few round trips is not seen."""
+"""How often a posture is taken at first while something is under way: twenty times a second. Lower:
+costs more of the processor it looks at; higher: what lasts a few round trips is not seen."""
+
+LOOK_MAX_S: Final = 0.2
+"""How often at least, however wide the bins of a long fetch have become."""
 
 
 class Course:
@@ -101,6 +104,11 @@ class Course:
     def hash_s(self) -> float:
         """What of the store's work was not writing."""
         return max(0.0, self.store_s - self.write_s)
+
+    @property
+    def look_s(self) -> float:
+        """How long its next look has time: one a bin is enough of a fetch."""
+        return LOOK_S if self._log is None else min(LOOK_MAX_S, self._log.width_s)
 
     def held(self, pace: Pace) -> None:
         """The rates at which the whole node moves bytes now: what its link carries, or less. Once
