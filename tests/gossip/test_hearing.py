@@ -161,9 +161,9 @@ def test_holdings_of_strangers_of_the_dead_and_of_oneself_are_not_believed() -> 
 
 def test_that_one_has_all_is_worth_a_datagram_in_a_small_fleet_and_progress_rides() -> None:
     for count, pressing in ((HELD_AT_ONCE_MAX, True), (HELD_AT_ONCE_MAX + 1, False)):
-        for told, ends in ((held(2), False), (held(2, of=1, have=1), True), (held(2, of=0), True)):
+        for one, ends in ((held(2), False), (held(2, of=1, have=1), True), (held(2, of=0), True)):
             play = Play(count)
-            play.hear(told)
+            play.hear(one)
             assert play.queue.pressing is (ends and pressing) and len(play.queue) == 1
 
 

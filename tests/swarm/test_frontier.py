@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strew.swarm.frontier import INNER_RATIO, LAG_RATIO, LAG_SPARE, Frontier
+from strew.swarm.frontier import INNER_RATIO, LAG_MAX_RATIO, LAG_RATIO, LAG_SPARE, Frontier
 
 CHUNKS = 1000
 STRIPES = 4
@@ -60,6 +60,40 @@ def test_a_chunk_to_be_passed_on_is_missed_sooner() -> None:
     missed = 400 - int(INNER_RATIO * BEHIND)
     soon = missed - missed % STRIPES - STRIPES
     assert not young(one, soon) and young(one, soon + 1)
+
+
+def test_what_came_after_all_is_waited_for_until_the_next_plan() -> None:
+    one = frontier()
+    come_to(one, 400)
+    here = 400 + int(0.75 * (STRIPES - 1))
+    late = here - BEHIND - 20
+    assert not young(one, late)
+    one.came_after_all(late)
+    assert young(one, late) and not young(one, late - LAG_SPARE - 1)
+    one.came_after_all(here - 5)  # what was not as late changes nothing
+    assert young(one, late)
+    one.planned(STRIPE_OF, STRIPES, LAG, 0)
+    come_to(one, 400)
+    assert not young(one, late)
+
+
+def test_of_what_it_passes_on_a_node_learns_for_its_own_measure() -> None:
+    inner_of = sum(1 << index for index in range(0, CHUNKS, STRIPES))
+    one = frontier(inner_of)
+    come_to(one, 400)
+    late = (400 - int(INNER_RATIO * BEHIND)) // STRIPES * STRIPES - STRIPES
+    assert not young(one, late)
+    one.came_after_all(late)
+    assert young(one, late)
+
+
+def test_it_waits_no_longer_than_a_limit_for_what_comes_very_late() -> None:
+    one = frontier()
+    come_to(one, 900)
+    here = 900 + int(0.75 * (STRIPES - 1))
+    one.came_after_all(0)
+    assert not young(one, here - LAG_MAX_RATIO * BEHIND - 1)
+    assert young(one, here - LAG_MAX_RATIO * BEHIND)
 
 
 def test_pushing_never_goes_back() -> None:

@@ -262,6 +262,19 @@ def test_while_an_origin_serves_what_it_pushed_before_is_asked_for() -> None:
     assert asked(board.begins("o", 5)) == [("a", 2)]
 
 
+@pytest.mark.parametrize("came", [False, True])
+def test_what_is_as_late_as_one_that_came_by_push_after_all_is_not_asked_for(came: bool) -> None:
+    late = 500 - LAG_SPARE - LAG_RATIO * STAR_MAX - 10
+    board = Board(600, have={late})
+    board.joins("a")
+    board.joins("o", origin=True)
+    board.brings("o", 500, Role.COPIED)
+    if came:
+        assert board.begins("o", late, Role.COPIED) == [f"discard o {late}"]
+    board.has("a", late + 1)
+    assert asked(board.offers("a")) == ([] if came else [("a", late + 1)])
+
+
 def test_what_most_neighbours_have_left_behind_is_asked_for() -> None:
     """Nothing may come here by push though it goes on elsewhere."""
     board = Board(400)

@@ -363,9 +363,12 @@ class Swarm:
         owned = event.role == Role.OWNED and self._push.heeds(sender)
         asked = index in sender.requested
         if index in state.have or (not asked and self._offers.comes(index)):
-            self._unwanted(sender, index)
+            self._discard(sender.id, index)
+            self._liars.sent_twice(sender, index)
             if asked:
                 self._offers.refused(sender, index)
+            elif pushed:
+                state.frontier.came_after_all(index)
             if owned and index in state.have:
                 self._push.had(sender.id, index, event.plan, now)
             elif owned:
@@ -387,10 +390,6 @@ class Swarm:
         elif event.role != Role.SERVED:
             owned = event.role == Role.OWNED
             self._pushed[event.index] = (event.peer, event.plan) if owned else None
-
-    def _unwanted(self, sender: Neighbour, index: int) -> None:
-        self._discard(sender.id, index)
-        self._liars.sent_twice(sender, index)
 
     def _discard(self, peer: PeerId, index: int) -> None:
         self._state.actions.append(Discard(peer, self.key, index))
