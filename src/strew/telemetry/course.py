@@ -39,7 +39,8 @@ LOOK_S: Final = 0.05
 costs more of the processor it looks at; higher: what lasts a few round trips is not seen."""
 
 LOOK_MAX_S: Final = 0.2
-"""How often at least, however wide the bins of a long fetch have become."""
+"""How far apart looks are at most, however wide the bins of a long fetch have become. Lower: costs
+more; higher: what is told meanwhile is of few looks."""
 
 
 class Course:
