@@ -17,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 # With these and the set-up 'make demo' takes about a minute.
-DEMO_ARGS ?= --size 32M --rate 25M
+DEMO_ARGS ?= --size 32M --rate 16M
 # With these three rounds of all contenders take about six minutes.
 LAB_ARGS ?= --contender all --repeat 3
 BENCH_ARGS ?=

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from strew.messages import PeerId, Role
 from strew.swarm.giving import PIPELINE_MAX
 from strew.swarm.push import (
@@ -14,7 +16,7 @@ from strew.swarm.push import (
 )
 from strew.swarm.state import PUSHING_MAX_S
 from strew.swarm.swarm import TICK_S
-from strew.swarm.view import PushView
+from strew.swarm.view import PLANS_KEPT, PushView
 from tests.swarm.board import ALL, Board, plan
 
 
@@ -284,6 +286,18 @@ def test_what_is_on_its_way_ends_it_by_the_plan_it_began_with() -> None:
         board.sent(name, 8)
     board.hears("o", plan(LARGE[::-1], version=2))
     assert {name for name, _ in sent_to(board.brings("0", 16, Role.OWNED, tag_of(1)))} == branch
+
+
+@pytest.mark.parametrize("newer", range(2, PLANS_KEPT + 3))
+def test_no_chunk_waits_for_a_plan_that_is_over(newer: int) -> None:
+    """Each death in a row makes a plan, and what was given by the first is still on its way."""
+    board = inner()
+    for version in range(2, newer + 1):
+        board.hears("o", plan(LARGE[version:] + LARGE[:version], version=version))
+    sent = set()
+    for index in range(8, 40):
+        sent |= set(sent_to(board.brings("0", index, Role.OWNED, tag_of(1))))
+    assert sent
 
 
 def test_no_more_than_so_many_wait_for_a_plan_that_does_not_come() -> None:

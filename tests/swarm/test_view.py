@@ -22,7 +22,7 @@ from strew.swarm.layout import (
 )
 from strew.swarm.plan import GROUP_MIN
 from strew.swarm.standing import ACQUAINTANCES_MAX, TELLING_STRIPES, TOLD_MAX, WAIT_RATIO
-from strew.swarm.view import PushView
+from strew.swarm.view import PLANS_KEPT, TAGS, PushView
 from tests.swarm.board import plan
 
 LENGTHS = [1000 + 37 * n % 501 for n in range(200)]
@@ -534,6 +534,24 @@ def test_of_no_tag_or_an_unknown_one_it_goes_by_the_newest() -> None:
         assert view.targets(5, there_but(()), tag) == view.targets(5, there_but(()), now)
 
 
+@pytest.mark.parametrize("first", [1, TAGS - 3], ids=["from the first", "as tags go around"])
+def test_several_plans_are_kept_and_a_chunk_of_an_older_one_waits_for_nothing(first: int) -> None:
+    """It goes down by the oldest that is kept, which is most like its own."""
+    view = PushView(PeerId("a5"), LENGTHS)
+    tags, told, there = [], [], there_but(())
+    for number in range(PLANS_KEPT + 2):
+        names = EARLIER[number:] + EARLIER[:number]
+        told.append(plan(names, version=first + number, me="a5"))
+        assert view.adopt(told[-1])
+        tags.append(view.tag)
+    assert len(set(tags)) == len(tags) and all(map(view.knows, tags))
+    kept = range(2, PLANS_KEPT + 2)
+    for number, tag in enumerate(tags):
+        alone = view_of(told[max(number, kept[0])], "a5")
+        assert view.targets(3, there, tag) == alone.targets(3, there)
+        assert view.is_inner(3, tag) == alone.is_inner(3)
+
+
 def test_in_a_star_or_without_a_plan_no_chunk_waits_for_one() -> None:
     view = PushView(PeerId("m"), LENGTHS)
     assert view.knows(3)
@@ -546,7 +564,8 @@ def test_plans_of_another_origin_are_not_of_one_course() -> None:
     view.adopt(plan(EARLIER, me="a5"))
     before = view.tag
     view.adopt(plan(LATER, version=2, origin="other", me="a5"))
-    assert not view.knows(before)
+    there = there_but(())
+    assert view.targets(3, there, before) == view.targets(3, there), "the first is forgotten"
 
 
 def test_an_origin_gives_by_the_old_plan_until_the_new_one_settled() -> None:
@@ -578,19 +597,19 @@ def test_a_new_plan_also_travels_over_the_links_of_the_old_one() -> None:
         assert all(LATER[of.place] == peer and of.version == 2 for peer, of in told.items())
 
 
-def test_in_a_tree_inner_nodes_come_first_and_each_turn_begins_with_another_leaf() -> None:
+def test_in_a_tree_inner_nodes_come_first_and_each_chunk_begins_with_another_leaf() -> None:
     tree = view_of(plan(EARLIER, me="a3"), "a3")
-    turns = [tree.targets(3, there_but(()), turn=turn) for turn in range(40)]
-    inner = [hop for hop in turns[0] if hop[1]]
-    leaves = [hop for hop in turns[0] if not hop[1]]
+    rotations = [tree.targets(3, there_but(()), rotation=each) for each in range(40)]
+    inner = [hop for hop in rotations[0] if hop[1]]
+    leaves = [hop for hop in rotations[0] if not hop[1]]
     assert inner and len(leaves) > 1
-    assert all(hops[: len(inner)] == inner for hops in turns)
-    assert {hops[len(inner)] for hops in turns} == set(leaves)
+    assert all(hops[: len(inner)] == inner for hops in rotations)
+    assert {hops[len(inner)] for hops in rotations} == set(leaves)
 
 
 def test_a_star_keeps_its_ring() -> None:
     star, there = view_of(crowd(7), "a3"), there_but(())
-    assert all(star.targets(3, there, turn=turn) == star.targets(3, there) for turn in range(9))
+    assert all(star.targets(3, there, rotation=each) == star.targets(3, there) for each in range(9))
 
 
 # --- alone ----------------------------------------------------------------------------------------

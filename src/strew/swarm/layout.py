@@ -6,9 +6,10 @@ of it: as long as the places stay, a machine that goes changes little for the ot
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from heapq import heapreplace
+from heapq import heapify, heapreplace
+from types import MappingProxyType
 from typing import NamedTuple
 
 STAR_MAX = 24
@@ -29,6 +30,11 @@ ENTRIES_MAX = FANOUT + FANOUT_SPREAD
 FANOUTS = range(FANOUT_SPREAD + 3, STAR_MAX - FANOUT_SPREAD + 1)
 """What a plan may name: with fewer than 3 stripes `branch` is no tree when groups are below, and
 with more than `STAR_MAX` some would have no machine."""
+
+TURNS = 8
+"""What an empty place would send to is sent to by so many in turn, chunk by chunk: the busiest of a
+stripe then sends an eighth of a copy more than it need, not a whole one. With more each would need
+more links."""
 
 DEALS_MAX = 64
 """Layouts and deals remembered: a node needs one for its own group and for each below, of each
@@ -140,12 +146,24 @@ def branch(place: int, size: int, stripes: int, extra: int) -> list[int]:
 
 
 class Layout(NamedTuple):
-    """`branches` are the places that the machine at each place sends to; `weights` the stripes'
-    parts of the file, in proportion."""
+    """`branches` are the places that the machine at each place sends to whatever the turn, and
+    `inherited`, by place and turn, those it sends to in the stead of empty places; `weights` are
+    the stripes' parts of the file, in proportion."""
 
     stripes: int
     branches: Sequence[Sequence[int]]
     weights: tuple[float, ...]
+    inherited: Mapping[int, Sequence[Sequence[int]]] = MappingProxyType({})
+
+    def turns(self, place: int) -> int:
+        """After so many turns the machine at this place sends as in the first again."""
+        return TURNS if place in self.inherited else 1
+
+    def sent_to(self, place: int, turn: int) -> Sequence[int]:
+        """The places that the machine at this one sends to in this turn."""
+        inherited = self.inherited.get(place)
+        branch = self.branches[place]
+        return [*branch, *inherited[turn % TURNS]] if inherited else branch
 
 
 @lru_cache(maxsize=DEALS_MAX)
@@ -153,34 +171,50 @@ def layout(present: bytes, stripes: int, extra: int) -> Layout:
     """A group of which these places have a machine (1 or 0 each); an entry's always has one.
 
     What an empty place would send to is divided among the inner nodes of its stripe that are not
-    behind it, so that none carries much more than another: a lone heir would carry two loads, and
-    all behind it get their chunks at half the rate. A stripe whose busiest machine still sends more
-    copies than that of another gets fewer chunks.
+    behind it, each target among several that send to it in turn, so that none carries much more
+    than another: a lone heir of one target would send nine copies where all others send eight, and
+    the stripe would carry a ninth less. A stripe whose busiest machine still sends more than that
+    of another gets fewer chunks.
     """
     size = len(present)
     if stripes == size:
         return Layout(stripes, [ring(place, size) for place in range(size)], (1.0,) * size)
     inner = size // stripes
     branches: list[list[int]] = [[] for _ in range(size)]
+    inherited: dict[int, list[list[int]]] = {}
     weights: list[float] = []
     for stripe in range(stripes):
         nodes = range(stripe, inner * stripes, stripes)
-        orphans: list[list[int]] = []
+        orphans: list[int] = []
         for place in nodes:
             kept = [each for each in branch(place, size, stripes, extra) if present[each]]
             if present[place]:
                 branches[place] = kept
-            elif kept:
-                orphans.append(kept)
-        for left in orphans:
-            behind = min((each for each in left if each in nodes), default=size)
-            heirs = [place for place in nodes if place < behind and present[place]]
-            for each in left:
-                heir = min(heirs, key=lambda place: len(branches[place]))
-                branches[heir].append(each)
-        busiest = max(len(branches[place]) + extra * (place < stripes) for place in nodes)
-        weights.append(1.0 / max(1, busiest))
-    return Layout(stripes, branches, tuple(weights))
+            else:
+                orphans += kept
+        # Copies of the stripe in all turns together, of each that sends any.
+        loads = {place: TURNS * len(branches[place]) for place in nodes if present[place]}
+        loads[stripe] += TURNS * extra
+        by_load = [(load, place) for place, load in loads.items()]
+        heapify(by_load)
+        for each in orphans:
+            before = [place for place in loads if place < each] if each in nodes else ()
+            for turn in range(TURNS):
+                heir = min(before, key=loads.__getitem__) if before else _idlest(by_load, loads)
+                loads[heir] += 1
+                inherited.setdefault(heir, [[] for _ in range(TURNS)])[turn].append(each)
+        weights.append(TURNS / max(TURNS, *loads.values()))
+    return Layout(stripes, branches, tuple(weights), inherited)
+
+
+def _idlest(by_load: list[tuple[int, int]], loads: Mapping[int, int]) -> int:
+    """The place with the least load, of equal ones the lowest, from a heap in which some loads are
+    less than they are by now."""
+    load, place = by_load[0]
+    while load < loads[place]:
+        heapreplace(by_load, (loads[place], place))
+        load, place = by_load[0]
+    return place
 
 
 def is_inner(place: int, size: int, stripes: int, stripe: int) -> bool:

@@ -108,7 +108,7 @@ class Planning:
         assert self._maker is not None
         self.due_s = None
         if not self._push.view.settled:
-            self._give_by_newest(now)  # only one plan before the newest is kept
+            self._give_by_newest(now)  # it was told a period ago
         if self._push.view.adopt(self._maker.make(self._state.key)):
             if self._push.view.settled:
                 self._push.giving.planned(now)

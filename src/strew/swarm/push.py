@@ -140,8 +140,8 @@ class OwnerPush:
         state = self._state
         targets: deque[tuple[PeerId, Role]] = deque()
         self._rotation += 1
-        turn = self._rotation
-        for peer, owns in self.view.targets(index, state.neighbours.__contains__, plan, turn):
+        present, rotation = state.neighbours.__contains__, self._rotation
+        for peer, owns in self.view.targets(index, present, plan, rotation):
             if peer != giver and self._lacks(peer, index):
                 targets.append((peer, Role.OWNED if owns else Role.COPIED))
         if self.view.alone:
@@ -153,7 +153,7 @@ class OwnerPush:
                 and not self.view.passes_to(n.id)
                 and self._lacks(n.id, index)
             ]
-            start = turn % max(1, len(others))
+            start = rotation % max(1, len(others))
             targets.extend((peer, Role.COPIED) for peer in others[start:] + others[:start])
         return targets
 

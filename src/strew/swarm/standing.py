@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from strew.messages import PeerId, Plan, PlanMember
@@ -29,8 +30,9 @@ WAIT_RATIO = 2
 """How many times longer a chunk's hop in a tree takes than sending it at an even share of the
 uplink: it waits until the longest of those before it has gone (`python -m bench.way_down`)."""
 
-TELLING_STRIPES = 2
-"""A plan travels down so many stripes: everyone hears it twice, lest one death hide it."""
+TELLING_STRIPES, TELLING_TURN = 2, 0
+"""A plan travels down so many stripes: everyone hears it twice, lest one death hide it. It goes the
+ways of one turn."""
 
 Hop = tuple[int, bool]
 """A place of this node's group, and whether the machine there passes on what it is sent."""
@@ -76,11 +78,14 @@ class Standing:
         self.origins = plan.place < 0
         self.alone = len(plan.groups) == 1 and len(plan.groups[0]) <= STAR_MAX
         """One star: everybody near is a mate, also who joined after the plan."""
-        self._branch: list[Hop] = []
+        self._branch: list[Hop] = []  # in all turns
+        self._turns: list[list[Hop]] = [[]]
         self._below: dict[int, Below] = {}  # by group
         self._below_in: list[list[int]] = [[] for _ in range(trees)]  # groups, by tree
         if not self.origins:
-            self._branch = self._sent_to(plan.place)
+            turns = range(found.turns(plan.place))
+            self._turns = [self._sent_to(plan.place, turn) for turn in turns]
+            self._branch = self._ever_sent_to(plan.place)
             for tree, below in enumerate(self._below_in):
                 below += self._grouping.below(plan.group, tree)
                 for group in below:
@@ -114,13 +119,22 @@ class Standing:
         stripe_of = deal(lengths, found.weights, self._grouping.trees)
         return Below(stripe_of, members[: found.stripes], found.stripes == len(members))
 
-    def _sent_to(self, place: int) -> list[Hop]:
-        """Whom the machine at a place of this node's group sends to."""
+    def _sent_to(self, place: int, turn: int) -> list[Hop]:
+        """Whom the machine at a place of this node's group sends to in a turn."""
         stripe, size = place % self.stripes, len(self._members)
         return [
             (each, is_inner(each, size, self.stripes, stripe))
-            for each in self._layout.branches[place]
+            for each in self._layout.sent_to(place, turn)
         ]
+
+    def _ever_sent_to(self, place: int) -> list[Hop]:
+        """Whom it sends to in one turn or another."""
+        turns = [self._sent_to(place, turn) for turn in range(self._layout.turns(place))]
+        return list(dict.fromkeys(chain.from_iterable(turns)))
+
+    def _branch_in(self, turn: int) -> list[Hop]:
+        """Whom this node sends to in a turn."""
+        return self._turns[turn % len(self._turns)]
 
     # --- chunks ----------------------------------------------------------------------------------
 
@@ -133,11 +147,11 @@ class Standing:
         return peer in self._branch_ids
 
     def targets(
-        self, index: int, present: Callable[[PeerId], bool], turn: int
+        self, index: int, present: Callable[[PeerId], bool], rotation: int
     ) -> list[tuple[PeerId, bool]]:
         """Whom this node passes a chunk to, in order, and whether each passes it on. Who is not
         present is passed over, and those it would send to are sent to from here. In a tree those
-        that pass it on come first, and each `turn` begins with another leaf: an uplink that is
+        that pass it on come first, and each `rotation` begins with another leaf: an uplink that is
         behind would always fail the same ones. In a star the order is that of the ring."""
         if not self._branch:
             return []
@@ -145,25 +159,25 @@ class Standing:
         if self.plan.place < self.stripes:
             for group in self._below_in[self._tree_of[index]]:
                 targets.append((self._below[group].entry(index, present), True))
-        reached = self._reached(present)
+        reached = self._reached(present, turn=index // self.stripes)
         if self.stripes == len(self._members):
             return targets + reached
         targets += [each for each in reached if each[1]]
         leaves = [each for each in reached if not each[1]]
-        start = turn % max(1, len(leaves))
+        start = rotation % max(1, len(leaves))
         return targets + leaves[start:] + leaves[:start]
 
-    def _reached(self, present: Callable[[PeerId], bool]) -> list[tuple[PeerId, bool]]:
-        """The branch; in the place of an inner node that is not present, its own branch."""
+    def _reached(self, present: Callable[[PeerId], bool], turn: int) -> list[tuple[PeerId, bool]]:
+        """The branch in a turn; in the stead of an inner node that is not present its own one."""
         reached: list[tuple[PeerId, bool]] = []
-        waiting = list(self._branch)
+        waiting = list(self._branch_in(turn))
         while waiting and len(reached) < ACQUAINTANCES_MAX:
             place, passes_on = waiting.pop(0)
             peer = PeerId(self._members[place].id)
             if present(peer):
                 reached.append((peer, passes_on))
             elif passes_on:
-                waiting += self._sent_to(place)
+                waiting += self._sent_to(place, turn)
         return reached
 
     def orphans(self, present: Callable[[PeerId], bool]) -> tuple[PlanMember, ...]:
@@ -181,7 +195,7 @@ class Standing:
             if member.id not in self._met:
                 orphans.append(member)
             elif passes_on:
-                waiting += self._sent_to(place)
+                waiting += self._ever_sent_to(place)
         self._met.update(member.id for member in orphans)
         return tuple(orphans)
 
@@ -212,7 +226,7 @@ class Standing:
             return told
         if plan.place % self.stripes >= TELLING_STRIPES:
             return told
-        told += [_told(plan, plan.group, place) for place, _ in self._branch]
+        told += [_told(plan, plan.group, place) for place, _ in self._branch_in(TELLING_TURN)]
         if plan.place < self.stripes:
             for group, below in self._below.items():
                 few = range(min(TELLING_STRIPES, len(below.entries)))
@@ -223,7 +237,9 @@ class Standing:
         """Who hears from this node of what comes after this plan."""
         if self.origins:
             return {PeerId(member.id) for member in self.acquaintances}
-        return self._branch_ids if self.plan.place % self.stripes < TELLING_STRIPES else ()
+        if self.plan.place % self.stripes >= TELLING_STRIPES:
+            return ()
+        return {PeerId(self._members[place].id) for place, _ in self._branch_in(TELLING_TURN)}
 
     def told(self, peers: Collection[PeerId]) -> dict[PeerId, Plan]:
         """The plan for each of these machines that it names."""
