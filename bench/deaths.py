@@ -3,8 +3,8 @@
     python -m bench.deaths [--nodes 1000] [--chunks 1000] [--dead 20] [--seeds 1]
 
 1 GB over 1 Gbit/s. Of the processes one after the other dies in the second from 0.5 s on; their
-kernels say so to those they are connected with, and nobody to the origin. Times are over F/B, of
-those that live; the first line is the same fleet without a death. Some minutes of one core.
+kernels say so to those they are connected with and to nobody else. Times are over F/B, of those
+that live; the first line is the same fleet without a death. Some minutes of one core.
 """
 
 import argparse
@@ -44,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dead", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=1, help="so many runs with deaths")
     asked = parser.parse_args(arguments)
-    print(f"{'seed':>4} {'dead':>5} {'median':>7} {'last':>7}")
+    if not 0 < asked.dead < asked.nodes:
+        parser.error(f"--dead {asked.dead}: from 1 to {asked.nodes - 1} of {asked.nodes} can die")
+    print(f"{'seed':>4} {'dead':>5} {'median':>7} {'last':>7}  of F/B")
     for seed, dead in [(1, 0), *((seed, asked.dead) for seed in range(1, asked.seeds + 1))]:
         times = spread(asked.nodes, asked.chunks, dead, seed)
         print(f"{seed:4} {dead:5} {median(times):7.3f} {times[-1]:7.3f}", flush=True)

@@ -181,8 +181,8 @@ def groups_with_holes(draw: st.DrawFn) -> tuple[bytes, int, int]:
 
 
 def loads(found: Layout, present: bytes, stripe: int, extra: int) -> list[float]:
-    """How many copies of a stripe's chunk each of its inner nodes sends, in the middle of all
-    turns, from the entry on."""
+    """How many copies of a stripe's chunk each of its inner nodes sends, on average of all turns,
+    from the entry on."""
     size = len(present)
     return [
         sum(len(found.sent_to(place, turn)) for turn in range(TURNS)) / TURNS
@@ -237,7 +237,7 @@ def test_a_stripe_gets_as_much_as_its_busiest_machine_can_send(
     present, stripes, extra = group
     found = layout(*group)
     busiest = [max(loads(found, present, stripe, extra)) for stripe in range(stripes)]
-    assert found.weights == pytest.approx([1 / max(1, copies) for copies in busiest])
+    assert found.weights == tuple(1 / copies for copies in busiest), "to the last bit"
 
 
 def test_without_empty_places_a_layout_is_the_branches() -> None:
@@ -277,6 +277,7 @@ def test_many_empty_places_leave_the_loads_of_a_stripe_about_equal(size: int) ->
     for stripe in range(stripes):
         sent = loads(found, present, stripe, 0)
         assert max(sent) - min(sent) <= 2
+    assert sum(found.weights) > 0.98, "what the plan carries, of what the links do"
 
 
 def test_what_an_empty_place_would_send_to_is_sent_to_by_others_once() -> None:

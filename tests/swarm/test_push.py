@@ -294,10 +294,11 @@ def test_no_chunk_waits_for_a_plan_that_is_over(newer: int) -> None:
     board = inner()
     for version in range(2, newer + 1):
         board.hears("o", plan(LARGE[version:] + LARGE[:version], version=version))
-    sent = set()
-    for index in range(8, 40):
-        sent |= set(sent_to(board.brings("0", index, Role.OWNED, tag_of(1))))
-    assert sent
+    kept = max(1, newer - PLANS_KEPT + 1)
+    alone = PushView(PeerId("m"), [1000] * 100)
+    alone.adopt(plan(LARGE[kept:] + LARGE[:kept] if kept > 1 else LARGE, version=kept))
+    branch = {str(peer) for peer, _ in alone.targets(8, lambda peer: True)} - {"0"}
+    assert {n for n, _ in sent_to(board.brings("0", 8, Role.OWNED, tag_of(1)))} == branch
 
 
 def test_no_more_than_so_many_wait_for_a_plan_that_does_not_come() -> None:

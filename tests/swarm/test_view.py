@@ -15,6 +15,7 @@ from strew.swarm.layout import (
     FANOUT,
     FANOUTS,
     STAR_MAX,
+    TURNS,
     deal,
     depth,
     layout,
@@ -215,6 +216,20 @@ def test_wherever_places_are_empty_every_machine_gets_every_chunk_exactly_once(
 ) -> None:
     of = holed(sizes, holes)
     assert reached(course(views_of(of), index)) == Counter(everybody(of))
+
+
+def test_heirs_know_whom_they_send_to_in_turn_and_tell_those_of_one_turn() -> None:
+    of = holed([100], {9, 18, 27, 36, 45})
+    stripes, there = stripes_of(100, FANOUT), there_but(())
+    heirs = 0
+    for view in (view_of(of, name) for name in everybody(of)):
+        branches = [
+            {peer for peer, _ in view.targets(turn * stripes, there)} for turn in range(TURNS)
+        ]
+        heirs += branches[0] != branches[1]
+        assert set().union(*branches) == {m.id for m in view.acquaintances()}
+        assert {peer for peer, _ in view.telling()} in (branches[0], set())
+    assert heirs
 
 
 @given(st.sets(st.integers(0, 99), max_size=12), st.data())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -83,9 +83,8 @@ class Standing:
         self._below: dict[int, Below] = {}  # by group
         self._below_in: list[list[int]] = [[] for _ in range(trees)]  # groups, by tree
         if not self.origins:
-            turns = range(found.turns(plan.place))
-            self._turns = [self._sent_to(plan.place, turn) for turn in turns]
-            self._branch = self._ever_sent_to(plan.place)
+            self._turns = self._turns_of(plan.place)
+            self._branch = _together(self._turns)
             for tree, below in enumerate(self._below_in):
                 below += self._grouping.below(plan.group, tree)
                 for group in below:
@@ -127,10 +126,9 @@ class Standing:
             for each in self._layout.sent_to(place, turn)
         ]
 
-    def _ever_sent_to(self, place: int) -> list[Hop]:
-        """Whom it sends to in one turn or another."""
-        turns = [self._sent_to(place, turn) for turn in range(self._layout.turns(place))]
-        return list(dict.fromkeys(chain.from_iterable(turns)))
+    def _turns_of(self, place: int) -> list[list[Hop]]:
+        """Whom it sends to, by turn."""
+        return [self._sent_to(place, turn) for turn in range(self._layout.turns(place))]
 
     def _branch_in(self, turn: int) -> list[Hop]:
         """Whom this node sends to in a turn."""
@@ -195,7 +193,7 @@ class Standing:
             if member.id not in self._met:
                 orphans.append(member)
             elif passes_on:
-                waiting += self._ever_sent_to(place)
+                waiting += _together(self._turns_of(place))
         self._met.update(member.id for member in orphans)
         return tuple(orphans)
 
@@ -249,6 +247,11 @@ class Standing:
             for place, member in enumerate(members)
             if member.id in peers
         )
+
+
+def _together(turns: Iterable[Iterable[Hop]]) -> list[Hop]:
+    """Whoever is sent to in one turn or another."""
+    return list(dict.fromkeys(chain.from_iterable(turns)))
 
 
 def is_sound(plan: Plan, me: PeerId) -> bool:

@@ -19,8 +19,8 @@ TAGS = 255
 PLANS_KEPT = 4
 """Machines that go one after the other make a plan a period, and the origin begins to give by it
 not long before the next: with two kept, whatever was on its way by the one before these was lost to
-layer 1 (simulated, 1000 machines of which 20 die within a second: the median done at 1.29 of F/B).
-This many last for two periods and more, longer than a chunk is on its way."""
+layer 1 (`python -m bench.deaths`). This many last for two periods and more, longer than a chunk is
+on its way."""
 
 
 class PushView:
