@@ -163,10 +163,14 @@ async def two_linked(
     return low, high
 
 
-def socket_pair() -> tuple[socket.socket, socket.socket]:
-    """Two ends of a TCP connection on loopback, not blocking."""
+def socket_pair(segment_bytes: int = 0) -> tuple[socket.socket, socket.socket]:
+    """Two ends of a TCP connection on loopback, not blocking; with segments of so many bytes, as on
+    a network, if any are given."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        one = socket.create_connection(server.getsockname())
+        one = socket.socket()
+        if segment_bytes:
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment_bytes)
+        one.connect(server.getsockname())
         two, _ = server.accept()
     for end in (one, two):
         end.setblocking(False)

@@ -194,6 +194,40 @@ async def test_a_chunk_has_not_left_while_the_socket_is_full(line: Line) -> None
     await until(lambda: len(line.reports) == 40)
 
 
+async def test_no_piece_for_a_shallow_queue_is_read_before_there_is_room_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that does not go is read again later: half of all system calls of a busy node were for
+    that."""
+    loop = asyncio.get_running_loop()
+    near, far = socket_pair(segment_bytes=8000)
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 << 10)
+    left: list[bool] = []
+    bucket = TokenBucket(None, loop.time)
+    sender = ChunkSender(
+        loop, near, bucket, lambda header, done: left.append(done), lambda why: None
+    )
+    read_bytes = 0
+    pread = os.pread
+
+    def counted(fd: int, count: int, offset: int) -> bytes:
+        nonlocal read_bytes
+        read_bytes += count
+        return pread(fd, count, offset)
+
+    monkeypatch.setattr("os.pread", counted)
+    size, came = 500_000, 0
+    sender.put(Outgoing(header(0, size), lambda: StoredChunk(noise(size))))
+    while came < CHUNK_HEADER_BYTES + size:
+        came += len(await loop.sock_recv(far, 8000))
+        await asyncio.sleep(0)
+    await until(lambda: left)
+    assert read_bytes < 1.2 * size
+    sender.close()
+    near.close()
+    far.close()
+
+
 async def test_a_waiting_chunk_can_be_cancelled_and_a_running_one_not(line: Line) -> None:
     for index in range(3):
         line.put(index, StoredChunk(noise(4 << 20)))

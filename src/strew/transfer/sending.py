@@ -176,6 +176,9 @@ class ChunkSender:
                 self._timer = self._loop.call_later(0, self._pump)
                 return
             turn_bytes += self._send_some()
+            if self._current is not None and self._queue_bytes < DEEP_BYTES:
+                self._want_writable(True)  # the queue holds one piece: another would not go
+                return
         self._want_writable(False)
 
     def _must_wait(self) -> bool:
