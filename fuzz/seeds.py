@@ -21,7 +21,7 @@ from strew.content.manifest import Entry, Manifest
 from strew.dht import krpc
 from strew.dht.contact import Contact, Key, NodeId
 from strew.gossip import protocol as gossip
-from strew.messages import Have, Join, PeerId, Plan, Request, Unfit, swarm_key_of
+from strew.messages import Gone, Have, Join, PeerId, Plan, Request, Unfit, swarm_key_of
 from strew.publication import Publication
 from strew.telemetry.protocol import (
     LinkTelemetry,
@@ -191,6 +191,7 @@ def _frames() -> list[bytes]:
         Request(SWARM, 5),
         Plan(SWARM, 1, NODE, 8, [[(NODE, "10.0.0.1", 7301)]], 0, 0),
         Unfit(SWARM, [NODE]),
+        Gone(SWARM, [NODE]),
     )
     each = [codec.encode(message) for message in messages]
     return [*each, b"".join(each)]

@@ -32,6 +32,7 @@ from strew.messages import (
     BadChunk,
     Cancel,
     Close,
+    Gone,
     Have,
     Join,
     Leave,
@@ -70,6 +71,7 @@ messages = st.one_of(
         st.integers(-1, 4),
     ),
     st.builds(Unfit, key, st.lists(st.text(max_size=40), max_size=16)),
+    st.builds(Gone, key, st.lists(st.text(max_size=40), max_size=16)),
 )
 
 
@@ -153,6 +155,7 @@ def test_the_largest_messages_fit_into_a_frame() -> None:
     groups = [[member] * GROUP_MIN] * (MEMBERS_MAX // GROUP_MIN)
     encode_fits(Plan((1 << 64) - 1, 1 << 40, "f" * 32, 20, groups, len(groups) - 1, MEMBERS_MAX))
     encode_fits(Unfit((1 << 64) - 1, ["f" * 32] * UNFIT_MAX))
+    encode_fits(Gone((1 << 64) - 1, ["f" * 32] * UNFIT_MAX))
     encode_fits(Have((1 << 64) - 1, [1 << 20] * INDEXES_MAX))
     encode_fits(Join((1 << 64) - 1, "blake3:" + "f" * 64, bytes((1 << 20) // 8 + 1), 1 << 20, "z"))
 

@@ -23,6 +23,7 @@ from strew.messages import (
     BadChunk,
     Cancel,
     Close,
+    Gone,
     Have,
     Join,
     Leave,
@@ -71,6 +72,7 @@ _TYPES: dict[int, type[Wire]] = {
     0x1A: Passed,
     0x1B: BadChunk,
     0x1C: Unfit,
+    0x1D: Gone,
 }
 _NUMBERS = {kind: number for number, kind in _TYPES.items()}
 _DECODERS = {number: msgspec.msgpack.Decoder(kind) for number, kind in _TYPES.items()}

@@ -153,6 +153,12 @@ class Unfit(Wire, frozen=True, array_like=True, gc=False):
     peers: list[str]
 
 
+class Gone(Wire, frozen=True, array_like=True, gc=False):
+    """These machines of the plan are not there; handed up to the origin, which looks for itself."""
+
+    peers: list[str]
+
+
 class BadChunk(Wire, frozen=True, array_like=True, gc=False):
     """What you sent under this index did not match its digest: look at your disk."""
 
@@ -286,6 +292,8 @@ class MembersNamed(Event, frozen=True, gc=False):
 
     members: tuple[tuple[PlanMember, str], ...]
     """Each with its zone."""
+    seen: bool = False
+    """This node is linked with them; else others say so, and it may be old."""
 
 
 # --- actions of a swarm -------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from strew.messages import (
     Discard,
     Drop,
     Event,
+    Gone,
     Have,
     Leave,
     Meet,
@@ -108,7 +109,7 @@ def shown(action: Action) -> str:
 def said(message: Wire) -> str:
     name = type(message).__name__
     match message:
-        case Have(_, named) | Passed(_, named) | Unfit(_, named):
+        case Have(_, named) | Passed(_, named) | Unfit(_, named) | Gone(_, named):
             return " ".join([name, *map(str, named)])
         case Request() | Renew() | Nack() | Cancel() | BadChunk():
             return f"{name} {message.index}"
@@ -242,8 +243,8 @@ class Board:
     def not_sent(self, name: str, index: int) -> list[str]:
         return self.play(ChunkNotSent(PeerId(name), KEY, index))
 
-    def names(self, *members: str, zone: str = "") -> list[str]:
-        return self.play(MembersNamed(tuple((member(m), zone) for m in members)))
+    def names(self, *members: str, zone: str = "", seen: bool = False) -> list[str]:
+        return self.play(MembersNamed(tuple((member(m), zone) for m in members), seen))
 
     def wait(self, seconds: float) -> list[str]:
         """Time passes; the swarm gets the ticks it asked for."""

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from strew.messages import PeerId, Plan
 from strew.swarm.layout import ENTRIES_MAX, FANOUT, STAR_MAX, stripes_of
-from strew.swarm.plan import GROUP_MIN, GROWTH_RATIO, HOLES_RATIO, MEMBERS_MAX, PlanMaker
+from strew.swarm.plan import (
+    DOUBLINGS_MAX,
+    GROUP_MIN,
+    GROWTH_RATIO,
+    HOLES_RATIO,
+    LEFT_OUT_S,
+    MEMBERS_MAX,
+    PlanMaker,
+)
 from tests.swarm.board import member
 
 
@@ -95,20 +103,69 @@ def test_a_plan_has_a_largest_size() -> None:
     assert sum(len(group) for group in maker.make(1).groups) == MEMBERS_MAX
 
 
-def test_who_is_left_out_does_not_come_back() -> None:
+def test_who_is_left_out_is_not_named_into_the_plan_again() -> None:
     maker = maker_of(a=3)
-    assert maker.leave_out(PeerId("a1"))
-    assert not maker.leave_out(PeerId("a1")), "it is known"
-    assert not maker.leave_out(PeerId("stranger"))
-    maker.add(member("a1"), "a")
-    assert sorted(names_of(maker.make(1))[0]) == ["a0", "a2"]
+    assert maker.leave_out(PeerId("a1"), 100.0)
+    assert not maker.leave_out(PeerId("a1"), 100.0), "it is known"
+    assert not maker.leave_out(PeerId("stranger"), 100.0)
+    maker.add(member("a1"), "a", seen=True)
+    assert names_of(maker.make(1)) == [["a0", "a2"]]
+    assert maker.left_out == 1
+
+
+def test_who_was_left_out_is_tried_again_and_each_time_later() -> None:
+    maker = maker_of(a=3)
+    now, waits = 100.0, []
+    for _ in range(DOUBLINGS_MAX + 3):
+        maker.leave_out(PeerId("a1"), now)
+        since_s = now
+        while maker.left_out:
+            now += LEFT_OUT_S
+            maker.take_back(now)
+        assert sorted(names_of(maker.make(1))[0]) == ["a0", "a1", "a2"]
+        waits.append((now - since_s) / LEFT_OUT_S)
+    assert waits == [1, 2, 4, 8, 16, 16, 16]
+
+
+def test_who_was_left_out_and_went_is_not_taken_back() -> None:
+    maker = maker_of(a=3)
+    maker.leave_out(PeerId("a1"), 100.0)
+    maker.remove(PeerId("a1"))
+    maker.take_back(100.0 + LEFT_OUT_S)
+    assert names_of(maker.make(1)) == [["a0", "a2"]]
+    maker.add(member("a1"), "a", seen=True)
+    assert names_of(maker.make(1)) == [["a0", "a2", "a1"]], "it came"
 
 
 def test_who_leaves_and_comes_again_has_a_place_again() -> None:
     maker = maker_of(a=3)
     maker.remove(PeerId("a1"))
-    maker.add(member("a1"), "a")
+    assert maker.add(member("a1"), "a", seen=True)
     assert sorted(names_of(maker.make(1))[0]) == ["a0", "a1", "a2"]
+
+
+def test_who_left_does_not_come_back_by_hearsay() -> None:
+    """A tracker names it for a while."""
+    maker = maker_of(a=3)
+    maker.remove(PeerId("a1"))
+    assert not maker.add(member("a1"), "a")
+    assert names_of(maker.make(1)) == [["a0", "a2"]]
+    maker.add(member("a1"), "a", seen=True)
+    assert maker.add(member("a1"), "a"), "it is there"
+
+
+def test_who_was_left_out_is_not_gone() -> None:
+    """So nobody need look for it."""
+    maker = maker_of(a=3)
+    maker.leave_out(PeerId("a1"), 100.0)
+    assert maker.add(member("a1"), "a")
+
+
+def test_a_member_is_found_by_its_name() -> None:
+    maker = maker_of(a=3, b=2)
+    assert maker.member(PeerId("b1")) == member("b1")
+    maker.remove(PeerId("b1"))
+    assert maker.member(PeerId("b1")) is None is maker.member(PeerId("stranger"))
 
 
 def test_a_star_closes_its_ranks() -> None:
@@ -238,7 +295,7 @@ def test_the_plan_names_each_machine_once_while_they_come_and_go(
     for turn, (comes, number, zone) in enumerate(course):
         name = f"m{number}"
         if comes:
-            maker.add(member(name), zone)
+            maker.add(member(name), zone, seen=True)
             there.add(name)
         else:
             maker.remove(PeerId(name))

@@ -54,6 +54,7 @@ CONTROL: Final[Mapping[type[Wire], Proof]] = {
     messages.Passed: Proof.LINK,
     messages.BadChunk: Proof.LINK,
     messages.Unfit: Proof.LINK,
+    messages.Gone: Proof.LINK,
 }
 """Messages on a control connection."""
 

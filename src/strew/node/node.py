@@ -469,7 +469,7 @@ class Node:
         link = self._links[peer]
         if part.origin and join.fit and not have.complete and link.port:
             member = (PlanMember(peer, link.host, link.port), join.zone)
-            self._to_swarm(key, MembersNamed((member,)), now)
+            self._to_swarm(key, MembersNamed((member,), seen=True), now)
         event = NeighbourJoined(peer, have, join.zone, join.origin, join.fit, link.dialled)
         self._to_swarm(key, event, now)
         self._out += [Send(peer, news) for news in part.news_for(peer)]

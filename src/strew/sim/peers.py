@@ -112,7 +112,6 @@ class SimPeer:
         self.duplicate_bytes = 0
         self.control_bytes = 0
         self._discards: set[tuple[PeerId, int]] = set()
-        self._refused_s: dict[PeerId, float] = {}
         self._tick_s: float | None = None
         self._execute: dict[type[Action], Callable[[Any], None]] = {
             Send: self._send,
@@ -197,20 +196,11 @@ class SimPeer:
     def _send_chunk(self, action: SendChunk) -> None:
         link = self.links.get(action.peer)
         if link is None:
-            self._refuse(action)
-            return
+            return  # the far end is silent: it waits in the kernel until the node hears of that
         link.queue.append(action)
         self.laws.queued(link, action)
         if not link.handing:
             self._start(link)
-
-    def _refuse(self, action: SendChunk) -> None:
-        """The far end is gone, and the node is yet to hear of it. A second chunk of the same moment
-        stays in the kernel until then: else the node would offer chunks forever, in no time."""
-        now = self.world.now
-        if self._refused_s.get(action.peer) != now:
-            self._refused_s[action.peer] = now
-            self._not_sent(action)
 
     def _not_sent(self, action: SendChunk) -> None:
         event = ChunkNotSent(action.peer, action.swarm, action.index)

@@ -15,6 +15,9 @@ stripes (`deal`): everybody knows it, also of a chunk that came in another way.
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import NamedTuple
+
 from strew.messages import PeerId, Plan, PlanMember
 from strew.swarm.layout import ENTRIES_MAX, FANOUT, STAR_MAX
 
@@ -38,6 +41,18 @@ there the busiest machines of a stripe send more copies than the others (simulat
 GROWTH_RATIO = 0.1
 """A striped group that grows gets so many places more than it has machines: whoever comes next
 takes one, and everybody else's stays."""
+
+
+LEFT_OUT_S, DOUBLINGS_MAX = 15.0, 4
+"""A machine that is too slow is left out for so long the first time, when it may have had a bad
+moment, and then twice as long each time, 4 minutes at most: tried again sooner, those that are slow
+for good would hold up those behind them again and again."""
+
+
+class _LeftOut(NamedTuple):
+    member: PlanMember
+    zone: str
+    until_s: float
 
 
 class _Zone:
@@ -98,16 +113,31 @@ class PlanMaker:
         self._me = me
         self._zones: dict[str, _Zone] = {zone: _Zone()}
         self._zone_of: dict[PeerId, str] = {}
-        self._left_out: set[PeerId] = set()
+        self._left_out: dict[PeerId, _LeftOut] = {}
+        self._times_left_out: Counter[PeerId] = Counter()
+        self._gone: set[PeerId] = set()
         self.version = 0
         self.changed = False
 
     def __len__(self) -> int:
         return len(self._zone_of)
 
-    def add(self, member: PlanMember, zone: str) -> None:
-        """A machine takes part."""
+    @property
+    def left_out(self) -> int:
+        """How many are left out for now."""
+        return len(self._left_out)
+
+    def add(self, member: PlanMember, zone: str, *, seen: bool = False) -> bool:
+        """A machine takes part. False if it had gone: of one that was not `seen` since, what others
+        say is old."""
         peer = PeerId(member.id)
+        if peer in self._gone and not seen:
+            return False
+        self._gone.discard(peer)
+        self._add(peer, member, zone)
+        return True
+
+    def _add(self, peer: PeerId, member: PlanMember, zone: str) -> None:
         if peer in self._zone_of or peer in self._left_out or peer in ("", self._me):
             return
         if len(self) >= MEMBERS_MAX:
@@ -116,8 +146,19 @@ class PlanMaker:
         self._zone_of[peer] = zone
         self.changed = True
 
+    def member(self, peer: PeerId) -> PlanMember | None:
+        """The machine of this name, if the next plan has it."""
+        zone = self._zone_of.get(peer)
+        if zone is None:
+            return None
+        return next(member for member in self._zones[zone].places if member.id == peer)
+
     def remove(self, peer: PeerId) -> bool:
-        """A machine is gone. False if it was not there."""
+        """A machine is gone, until it is seen again. False if it was not there."""
+        self._gone.add(peer)
+        return self._take_out(peer)
+
+    def _take_out(self, peer: PeerId) -> bool:
         zone = self._zone_of.pop(peer, None)
         if zone is None:
             return False
@@ -125,12 +166,25 @@ class PlanMaker:
         self.changed = True
         return True
 
-    def leave_out(self, peer: PeerId) -> bool:
-        """A machine too slow to pass chunks on: layer 2 serves it. False if that is known."""
-        if peer in self._left_out or not self.remove(peer):
+    def leave_out(self, peer: PeerId, now: float) -> bool:
+        """A machine too slow to pass chunks on: layer 2 serves it for a while. False if it is not
+        there."""
+        member = self.member(peer)
+        if member is None:
             return False
-        self._left_out.add(peer)
+        zone = self._zone_of[peer]
+        self._take_out(peer)
+        seconds = LEFT_OUT_S * 2.0 ** min(self._times_left_out[peer], DOUBLINGS_MAX)
+        self._times_left_out[peer] += 1
+        self._left_out[peer] = _LeftOut(member, zone, now + seconds)
         return True
+
+    def take_back(self, now: float) -> None:
+        """Whoever was left out for long enough has a place again, unless it went meanwhile."""
+        due = [peer for peer, each in self._left_out.items() if each.until_s <= now]
+        for peer in due:
+            member, zone, _ = self._left_out.pop(peer)
+            self.add(member, zone)
 
     def make(self, swarm: int) -> Plan:
         """The next version of the plan; `group` and `place` are those of no machine."""

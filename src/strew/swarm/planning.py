@@ -1,8 +1,9 @@
 """The life of a plan on one node: made anew by the origin, told on, and mended where machines lack.
 
 Whoever finds that a machine of its branch is not there sends to those behind it, and nobody need be
-asked. A machine that is there and too slow is reported to the origin, up the way the chunks came,
-and the next plan leaves it out.
+asked. But it sends twice what others send then, so that is reported to the origin, up the way the
+chunks came; the origin looks for itself (strew.swarm.suspects). A machine that is there and is too
+slow is reported in the same way, and the next plan leaves it out.
 """
 
 from __future__ import annotations
@@ -10,35 +11,41 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from strew.messages import Meet, PeerId, Plan, PlanMember, Unfit
+from strew.messages import Gone, Meet, PeerId, Plan, PlanMember, Unfit
 from strew.swarm.neighbour import Neighbour
 from strew.swarm.plan import PlanMaker
 from strew.swarm.push import OwnerPush
 from strew.swarm.state import SwarmState
+from strew.swarm.suspects import Suspects
 
 PLAN_PERIOD_S = 0.3
-"""A crowd that joins within this time makes one new plan, not one each."""
+"""Plans are so far apart, at least."""
+
+GATHER_S = 0.03
+"""What is heard within this time makes one plan, also when the last is long ago: machines that are
+slow are found one by one."""
 
 MEMBERS_PER_PERIOD = 2000
 """In a fleet this large the period is twice as long: a plan of 10,000 machines is 0.6 MB."""
 
-SETTLE_S = 0.25
-"""The origin gives by the plan before for so long: a new one has to travel, and links to be made
-(simulated, 200 machines: 0.25 s until all had it and were connected). Must be less than a plan's
+SETTLE_S = 0.05
+"""The origin gives by the plan before for so long: a new one has to travel, and links to be made.
+Chunks that overtake it wait for it; until all have it and are linked (simulated, 200 machines: 0.25
+s) costs more, because the old plan has branches that lead nowhere. Must be less than a plan's
 period."""
 
 assert SETTLE_S < PLAN_PERIOD_S
 
-LOOK_EVERY_S = 0.25
+LOOK_EVERY_S = 0.1
 """How often a node looks whether those it passes chunks to are there."""
 
 ABSENT_S = 1.0
 """Who is not connected so long after a plan is taken for gone, until it comes."""
 
-LAGGING = 6
+LAGGING, LAGGING_S = 6, 0.25
 """Chunks waiting to be passed on that make a node with a thin uplink call itself too slow, when
-they do at two looks in a row: at first its branch is still connecting (simulated, 1000 machines: a
-single one that was left out for that ended at 1.48, and 2.7 % came twice, not 0.4)."""
+they do for so long: at first its branch is still connecting (simulated, 1000 machines: a single one
+that was left out for that ended at 1.48, and 2.7 % came twice, not 0.4)."""
 
 UNFIT_MAX = 16
 """Machines named in one report."""
@@ -51,6 +58,9 @@ WITNESS_S = 1.0
 """What was said of a machine counts for so long, at most: a thin link has all its witnesses at
 once, and everybody has a bad moment in a long transfer. Who still finds it slow says so again."""
 
+GONE_MAX = 128
+"""Machines that a node says are gone, until the next plan: its own branch has a dozen."""
+
 LEFT_OUT_RATIO = 0.5
 """No more of the fleet than this is left out, whoever says what."""
 
@@ -62,24 +72,28 @@ class Planning:
         self._state = state
         self._push = push
         self._maker = PlanMaker(state.me, state.zone) if state.origin else None
+        self._suspects = Suspects()
+        self._gone: dict[PeerId, bool] = {}  # of the plan's, and whether that was told
+        self._absent_s: dict[PeerId, float] = {}  # of those it names, since when
         self._telling: dict[PeerId, Plan] = {}
         self._reported: Counter[str] = Counter()
         self._found_slow: set[str] = set()
         self._planned_s = 0.0
         self._look_s = 0.0
         self._forget_s = 0.0
-        self._left_out = 0
-        self._lagged = False
+        self._lags_since_s: float | None = None
         self.due_s: float | None = None
         """When the origin makes its next plan."""
 
     # --- the origin ------------------------------------------------------------------------------
 
-    def named(self, members: Iterable[tuple[PlanMember, str]], now: float) -> None:
-        """Machines that take part, with their zones."""
+    def named(self, members: Iterable[tuple[PlanMember, str]], now: float, *, seen: bool) -> None:
+        """Machines that take part, with their zones: the origin has `seen` them, or others say
+        so."""
         if self._maker is not None:
             for member, zone in members:
-                self._maker.add(member, zone)
+                if not self._maker.add(member, zone, seen=seen):
+                    self._look_for(member, now)
             self._soon(now)
 
     def left(self, neighbour: Neighbour, now: float) -> None:
@@ -89,6 +103,8 @@ class Planning:
         if self._maker is not None:
             self._maker.remove(neighbour.id)
             self._soon(now)
+        elif self._push.view.passes_to(neighbour.id) and not self._state.have.complete:
+            self._tell_gone((neighbour.id,))
 
     def _soon(self, now: float) -> None:
         maker = self._maker
@@ -97,7 +113,8 @@ class Planning:
         if maker.version == 0:
             self._publish(now)
         else:
-            self.due_s = now + PLAN_PERIOD_S * self._patience
+            next_s = self._planned_s + PLAN_PERIOD_S * self._patience
+            self.due_s = max(now + GATHER_S, next_s)
 
     @property
     def _patience(self) -> float:
@@ -137,6 +154,7 @@ class Planning:
         self._planned_s = now
         self._reported.clear()
         self._found_slow.clear()
+        self._gone.clear()
         self._state.frontier.planned(*view.course())
         self._push.planned(now)
         members = view.acquaintances()
@@ -159,6 +177,11 @@ class Planning:
             self._publish(now)
         if self._maker is not None:
             self._push.giving.withhold(now)
+            for peer in self._suspects.confirmed(self._state.neighbours.__contains__, now):
+                self._maker.remove(peer)
+            if self._push.giving.ungiven:
+                self._maker.take_back(now)
+            self._soon(now)
         if now < self._look_s or self._push.view.alone:
             return
         self._look_s = now + LOOK_EVERY_S
@@ -166,34 +189,84 @@ class Planning:
             self._forget_s = now + WITNESS_S
             self._reported.clear()
             self._found_slow.clear()
-        state, view = self._state, self._push.view
-        had_time = now >= self._planned_s + ABSENT_S
         if self._maker is not None:
-            for owner in self._push.giving.unfit(now):
-                self._witness(owner, UNFIT_WITNESSES)
-            for member in view.acquaintances():
-                entry = state.neighbours.get(PeerId(member.id))
-                if entry is None and had_time:
-                    self._maker.remove(PeerId(member.id))
-                if entry is None or entry.skipped_until_s <= now or entry.id in self._found_slow:
-                    continue
-                self._found_slow.add(entry.id)
-                self._witness(entry.id)
-            self._soon(now)
-            return
-        orphans = view.orphans(state.neighbours.__contains__) if had_time else ()
+            self._look_at_entries(self._maker, now)
+        else:
+            self._look_at_branch(now)
+
+    def _late(self, now: float) -> list[PeerId]:
+        """Whom the newest plan has this node pass chunks to, and who did not come in time, whatever
+        plans there were meanwhile."""
+        absent = self._push.view.absent(self._state.neighbours.__contains__)
+        self._absent_s = {peer: self._absent_s.get(peer, now) for peer in absent}
+        return [peer for peer, since_s in self._absent_s.items() if now >= since_s + ABSENT_S]
+
+    def _look_at_entries(self, maker: PlanMaker, now: float) -> None:
+        """An origin's look."""
+        neighbours = self._state.neighbours
+        for peer in self._late(now):
+            maker.remove(peer)
+        for owner in self._push.giving.unfit(now):
+            self._witness(owner, now, UNFIT_WITNESSES)
+        for member in self._push.view.acquaintances():
+            entry = neighbours.get(PeerId(member.id))
+            if entry is None or entry.skipped_until_s <= now or entry.id in self._found_slow:
+                continue
+            self._found_slow.add(entry.id)
+            self._witness(entry.id, now)
+        self._soon(now)
+
+    def _look_at_branch(self, now: float) -> None:
+        """Everybody else's."""
+        state, view = self._state, self._push.view
+        late = self._late(now)
+        self._tell_gone(late if not state.have.complete else ())
+        orphans = view.orphans(state.neighbours.__contains__) if late else ()
         if orphans:
             state.actions.append(Meet(state.key, orphans, mutual=False))
         slow = [
             n.id
             for n in state.neighbours.values()
-            if n.skipped_until_s > now and view.passes_to(n.id)
+            if (n.skipped_until_s > now or n.full) and view.passes_to(n.id)
         ]
-        lags = self._push.backlog >= LAGGING and state.thin_uplink
-        if lags and self._lagged:
+        if self._push.backlog < LAGGING or not state.thin_uplink:
+            self._lags_since_s = None
+        elif self._lags_since_s is None:
+            self._lags_since_s = now
+        elif now >= self._lags_since_s + LAGGING_S:
             slow.append(state.me)
-        self._lagged = lags
         self._report(slow)
+
+    # --- the gone --------------------------------------------------------------------------------
+
+    def _tell_gone(self, peers: Iterable[PeerId]) -> None:
+        """Hand up to the origin that these are not there either; each once a plan, and as soon as
+        there is a way."""
+        for peer in peers:
+            if len(self._gone) < GONE_MAX:
+                self._gone.setdefault(peer, False)
+        news = [peer for peer, told in self._gone.items() if not told][:UNFIT_MAX]
+        giver = self._state.neighbours.get(self._push.giver)
+        if news and giver is not None:
+            self._gone.update(dict.fromkeys(news, True))
+            self._state.tell(giver, Gone(self._state.key, list(news)))
+
+    def went(self, by: Neighbour, message: Gone, now: float) -> None:
+        """A neighbour says that these are not there."""
+        if self._push.view.alone:
+            return
+        peers = [PeerId(peer) for peer in message.peers[:UNFIT_MAX]]
+        if self._maker is None:
+            self._tell_gone(peers)
+            return
+        for member in filter(None, map(self._maker.member, peers)):
+            self._look_for(member, now)
+
+    def _look_for(self, member: PlanMember, now: float) -> None:
+        """An origin dials whom others say to be gone, or not to be."""
+        peer = PeerId(member.id)
+        if peer not in self._state.neighbours and self._suspects.suspect(peer, now):
+            self._state.actions.append(Meet(self._state.key, (member,), mutual=False))
 
     # --- the slow --------------------------------------------------------------------------------
 
@@ -207,11 +280,12 @@ class Planning:
         self._reported.update(news)
         self._state.tell(giver, Unfit(self._state.key, news))
 
-    def reported(self, by: Neighbour, peers: list[str], now: float) -> None:
+    def reported(self, by: Neighbour, message: Unfit, now: float) -> None:
         """A neighbour says that these do not keep up. One that says so of itself needs no other
         witness, here or further up, and is left to layer 2 until the next plan."""
         if self._push.view.alone:
             return
+        peers = message.peers
         if by.id in peers:
             by.skip(now)
         if self._maker is None:
@@ -219,14 +293,13 @@ class Planning:
             self._report([*itself, *peers[:UNFIT_MAX]], UNFIT_WITNESSES)
             return
         for peer in peers[:UNFIT_MAX]:
-            self._witness(peer, UNFIT_WITNESSES if by.id == peer else 1)
+            self._witness(peer, now, UNFIT_WITNESSES if by.id == peer else 1)
         self._soon(now)
 
-    def _witness(self, peer: str, witnesses: int = 1) -> None:
+    def _witness(self, peer: str, now: float, witnesses: int = 1) -> None:
         """So many machines more found one too slow to pass chunks on."""
         assert self._maker is not None
         self._reported[peer] += witnesses
-        if self._reported[peer] >= UNFIT_WITNESSES and self._left_out < LEFT_OUT_RATIO * len(
-            self._maker
-        ):
-            self._left_out += self._maker.leave_out(PeerId(peer))
+        few = self._maker.left_out < LEFT_OUT_RATIO * len(self._maker)
+        if self._reported[peer] >= UNFIT_WITNESSES and few:
+            self._maker.leave_out(PeerId(peer), now)

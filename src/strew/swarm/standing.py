@@ -178,6 +178,11 @@ class Standing:
                 waiting += self._sent_to(place, turn)
         return reached
 
+    def absent(self, present: Callable[[PeerId], bool]) -> tuple[PeerId, ...]:
+        """Whom this node should pass chunks to and cannot."""
+        peers = (PeerId(member.id) for member in self.acquaintances)
+        return tuple(peer for peer in peers if not present(peer))
+
     def orphans(self, present: Callable[[PeerId], bool]) -> tuple[PlanMember, ...]:
         """Machines to be met beside the acquaintances: those behind an inner node that is not
         present. Each is named once; who stands behind it is, if it is not there the next time."""

@@ -33,6 +33,7 @@ from strew.messages import (
     Discard,
     Drop,
     Event,
+    Gone,
     Have,
     Leave,
     MembersNamed,
@@ -138,7 +139,8 @@ class Swarm:
             Cancel: self._on_cancel,
             Plan: self._on_plan,
             Passed: self._on_passed,
-            Unfit: self._on_unfit,
+            Unfit: self._planning.reported,
+            Gone: self._planning.went,
             BadChunk: self._on_bad,
         }
 
@@ -326,14 +328,11 @@ class Swarm:
     # --- layer 1's plan --------------------------------------------------------------------------
 
     def _on_members(self, event: MembersNamed, now: float) -> None:
-        self._planning.named(event.members, now)
+        self._planning.named(event.members, now, seen=event.seen)
 
     def _on_plan(self, neighbour: Neighbour, message: Plan, now: float) -> None:
         if self.fit:
             self._planning.came(message, now)
-
-    def _on_unfit(self, neighbour: Neighbour, message: Unfit, now: float) -> None:
-        self._planning.reported(neighbour, message.peers, now)
 
     def _on_passed(self, neighbour: Neighbour, message: Passed, now: float) -> None:
         self._push.giving.credit(neighbour.id, message.indexes, now)

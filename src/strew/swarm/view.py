@@ -133,6 +133,10 @@ class PushView:
         standing = self._of(tag)
         return [] if standing is None else standing.targets(index, present, rotation)
 
+    def absent(self, present: Callable[[PeerId], bool]) -> tuple[PeerId, ...]:
+        """See `Standing.absent`."""
+        return () if self._now is None else self._now.absent(present)
+
     def orphans(self, present: Callable[[PeerId], bool]) -> tuple[PlanMember, ...]:
         """See `Standing.orphans`."""
         return () if self._now is None else self._now.orphans(present)
