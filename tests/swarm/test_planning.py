@@ -379,6 +379,17 @@ def test_a_target_whose_socket_stays_full_is_reported_each_second_to_the_last_gi
     assert set(lines) == {f"a0: Unfit {first}"} and 9 <= len(lines) <= 11
 
 
+def test_who_finds_most_of_its_branch_slow_is_no_witness() -> None:
+    """Nothing that a stalled machine sends ever leaves: that is not its receivers' doing."""
+    board = inner_node(8)
+    board.brings("a0", 5, Role.OWNED)
+    sending = [name for name, of in board.swarm.neighbours.items() if of.sending]
+    assert len(sending) > 4
+    for name in sending[: len(sending) // 2 - 1]:
+        board.sent(name, 5)
+    assert said(board.wait(12.0), "Unfit") == []
+
+
 def test_a_report_is_handed_up() -> None:
     board = inner_node(8)
     board.brings("a0", 5, Role.OWNED)

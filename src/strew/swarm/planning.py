@@ -54,6 +54,10 @@ UNFIT_WITNESSES = 3
 """Machines that must find another too slow before a plan leaves it out: two may be mistaken, and a
 slow one has a sender in each stripe."""
 
+SLOW_PART_MAX = 0.5
+"""Who finds more of its branch slow than this is slow itself, and no witness: of machines whose
+sends stall, three at a time had honest ones left out after 5 s."""
+
 WITNESS_S = 1.0
 """What was said of a machine counts for so long, at most: a thin link has all its witnesses at
 once, and everybody has a bad moment in a long transfer. Who still finds it slow says so again."""
@@ -224,11 +228,10 @@ class Planning:
         orphans = view.orphans(state.neighbours.__contains__) if late else ()
         if orphans:
             state.actions.append(Meet(state.key, orphans, mutual=False))
-        slow = [
-            n.id
-            for n in state.neighbours.values()
-            if (n.skipped_until_s > now or n.full) and view.passes_to(n.id)
-        ]
+        branch = [n for n in state.neighbours.values() if view.passes_to(n.id)]
+        slow = [n.id for n in branch if n.skipped_until_s > now or n.full]
+        if len(slow) > max(1, SLOW_PART_MAX * len(branch)):
+            slow = []
         if self._push.backlog < LAGGING or not state.thin_uplink:
             self._lags_since_s = None
         elif self._lags_since_s is None:
