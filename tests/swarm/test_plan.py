@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strew.messages import PeerId, Plan
+from strew.messages import PeerId, Plan, PlanMember
 from strew.swarm.layout import ENTRIES_MAX, FANOUT, STAR_MAX, stripes_of
 from strew.swarm.plan import (
     DOUBLINGS_MAX,
@@ -135,6 +135,15 @@ def test_who_was_left_out_and_went_is_not_taken_back() -> None:
     assert names_of(maker.make(1)) == [["a0", "a2"]]
     maker.add(member("a1"), "a", seen=True)
     assert names_of(maker.make(1)) == [["a0", "a2", "a1"]], "it came"
+
+
+def test_who_was_left_out_and_moved_is_taken_back_where_it_is() -> None:
+    maker = maker_of(a=3)
+    maker.leave_out(PeerId("a1"), 100.0)
+    moved = PlanMember("a1", "10.0.0.9", 7999)
+    maker.add(moved, "a", seen=True)
+    maker.take_back(100.0 + LEFT_OUT_S)
+    assert maker.member(PeerId("a1")) == moved
 
 
 def test_who_leaves_and_comes_again_has_a_place_again() -> None:

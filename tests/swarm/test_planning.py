@@ -312,7 +312,7 @@ def test_whom_a_node_passes_chunks_to_is_reported_when_it_goes() -> None:
 
 
 def test_who_never_came_is_reported_after_a_while() -> None:
-    board = inner_node(0, "a8", giver="a3")
+    board = inner_node(0, "a8")
     board.brings("origin", 5, Role.OWNED)
     assert said(board.wait(ABSENT_S - 0.2), "Gone") == []
     assert said(board.wait(0.2 + 2 * LOOK_EVERY_S), "Gone") == ["origin: Gone a8"]

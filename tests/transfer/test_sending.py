@@ -197,8 +197,7 @@ async def test_a_chunk_has_not_left_while_the_socket_is_full(line: Line) -> None
 async def test_no_piece_for_a_shallow_queue_is_read_before_there_is_room_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One that does not go is read again later: half of all system calls of a busy node were for
-    that."""
+    """One that does not go is read again later (docs/BENCHMARKS.md says how often that was)."""
     loop = asyncio.get_running_loop()
     near, far = socket_pair(segment_bytes=8000)
     far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 << 10)

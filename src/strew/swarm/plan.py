@@ -138,7 +138,10 @@ class PlanMaker:
         return True
 
     def _add(self, peer: PeerId, member: PlanMember, zone: str) -> None:
-        if peer in self._zone_of or peer in self._left_out or peer in ("", self._me):
+        rest = self._left_out.get(peer)
+        if rest is not None:  # it may have another address than when it was left out
+            self._left_out[peer] = rest._replace(member=member, zone=zone)
+        if rest is not None or peer in self._zone_of or peer in ("", self._me):
             return
         if len(self) >= MEMBERS_MAX:
             return

@@ -40,7 +40,8 @@ LOOK_EVERY_S = 0.1
 """How often a node looks whether those it passes chunks to are there."""
 
 ABSENT_S = 1.0
-"""Who is not connected so long after a plan is taken for gone, until it comes."""
+"""Whom a plan has this node pass chunks to, and who is not linked for so long, is taken for gone,
+until it comes."""
 
 LAGGING, LAGGING_S = 6, 0.25
 """Chunks waiting to be passed on that make a node with a thin uplink call itself too slow, when
