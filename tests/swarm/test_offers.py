@@ -193,6 +193,58 @@ def test_before_a_chunk_ends_the_next_is_asked_of_the_same_sender() -> None:
     assert board.begins("a", second) == [], "a has nothing more"
 
 
+def test_who_answers_late_is_not_renewed_while_another_offers() -> None:
+    """A slow machine's requests wait behind its own payload: three runs with such ones would take
+    all the credit there is, and leave the downlink idle."""
+    board = Board(credit=1)
+    for name in "ab":
+        board.joins(name, ALL)
+    [(_, first)] = asked(board.offers("a"))
+    assert board.offers("b") == []
+    board.wait(0.2)
+    [(sender, _)] = asked(board.begins("a", first))
+    assert sender == "b"
+
+
+def test_who_answers_late_is_renewed_if_nobody_else_offers() -> None:
+    board = Board(credit=1)
+    board.joins("a", ALL)
+    [(_, first)] = asked(board.offers("a"))
+    board.wait(0.2)
+    [(sender, _)] = asked(board.begins("a", first))
+    assert sender == "a"
+
+
+def test_a_run_without_gaps_is_one_of_prompt_answers_however_early_it_is_asked_for() -> None:
+    board = Board()
+    board.joins("a", ALL)
+    [(_, first)] = asked(board.offers("a"))
+    [(_, second)] = asked(board.begins("a", first))
+    board.wait(0.5)
+    board.stores("a", first)
+    board.begins("a", second)
+    assert board.neighbour("a").answer_s == 0.0
+
+
+def test_who_takes_least_from_request_to_end_is_asked_first() -> None:
+    """Not who sends most quickly once it does."""
+    board = Board(credit=1)
+    board.joins("quick", {1, 2})
+    board.joins("prompt", {3, 4})
+    board.joins("busy", {5})
+    for name, answers_s, takes_s in (("quick", 0.4, 0.01), ("prompt", 0.0, 0.05)):
+        [(_, index)] = asked(board.offers(name))
+        board.wait(answers_s)
+        [(_, renewed)] = asked(board.begins(name, index))
+        board.wait(takes_s)
+        board.stores(name, index)
+        board.refuses(name, renewed)
+    [(_, index)] = asked(board.offers("busy"))
+    assert board.offers("quick") == board.offers("prompt") == []
+    assert [name for name, _ in asked(board.refuses("busy", index))] == ["prompt"]
+    assert board.neighbour("quick").received_rate > board.neighbour("prompt").received_rate
+
+
 def test_a_long_chunk_is_renewed_shortly_before_it_ends() -> None:
     board = Board()
     board.joins("a", ALL)

@@ -12,6 +12,9 @@ PACE_MEMORY = 0.1
 """Weight of the newest sample: ten chunks make most of the estimate. Seconds per byte are averaged
 and not bytes per second: one chunk that met an empty queue would outweigh ten that waited."""
 
+ANSWER_MEMORY = 0.25
+"""Weight of the newest answer: a neighbour that became slow to answer is noticed within a few."""
+
 RECENT_SENDS = 6
 """A receiver is slow when it took most of so many chunks slowly: chance delays some of them, a thin
 link nearly all (the first may be the kernel's, which takes it at once)."""
@@ -41,6 +44,7 @@ class Neighbour:
     """
 
     __slots__ = (
+        "answer_s",
         "arriving",
         "bad_chunks",
         "duplicates",
@@ -72,6 +76,7 @@ class Neighbour:
         "skips",
         "slot",
         "stalls",
+        "stored_s",
         "usual_pace",
         "zone",
     )
@@ -117,6 +122,10 @@ class Neighbour:
         self.arriving: dict[int, float] = {}
         self.renewed = False
         self.received_pace = 0.0
+        self.answer_s = 0.0
+        """How long it lets this node wait for a chunk, usually: from the request, or from the end
+        of its chunk before, until the next begins."""
+        self.stored_s = 0.0
         # trust
         self.bad_chunks = 0
         self.stalls = 0
@@ -171,6 +180,11 @@ class Neighbour:
         if len(self.sent_recent) == RECENT_SENDS:
             middle = sorted(self.sent_recent)[RECENT_SENDS // 2]
             self.usual_pace = min(middle, sum(self.sent_recent) / RECENT_SENDS)
+
+    def answered(self, asked_s: float, now: float) -> None:
+        """A chunk that it was asked for begins to come."""
+        waited_s = max(0.0, now - max(asked_s, self.stored_s))
+        self.answer_s += ANSWER_MEMORY * (waited_s - self.answer_s)
 
     def received(self, length_bytes: int, seconds: float) -> None:
         """Count a verified chunk from this neighbour; a stall before it is forgiven."""

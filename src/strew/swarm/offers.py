@@ -68,6 +68,7 @@ class Offers:
         self._state = state
         self._stall_max_s = stall_s
         self._credit = credit
+        self._average_bytes = sum(state.lengths) / max(1, len(state.lengths))
         self._all = (1 << len(state.lengths)) - 1
         self._sources: dict[int, int] = {}  # chunk -> how many were asked for it or send it
         self._comes: dict[int, int] = {}  # chunk -> from how many it is arriving
@@ -136,7 +137,7 @@ class Offers:
         ]
         self._news = {n.id: n for n in useful}
         useful.sort(
-            key=lambda n: (not n.near, n.origin, len(n.arriving), -n.received_rate, n.number)
+            key=lambda n: (not n.near, n.origin, len(n.arriving), self._takes_s(n), n.number)
         )
         for neighbour in useful:
             if self._asked >= credit:
@@ -150,6 +151,12 @@ class Offers:
             neighbour.renewed = False
             self._request(neighbour, index, now)
             state.tell(neighbour, Request(state.key, index))
+
+    def _takes_s(self, neighbour: Neighbour) -> float:
+        """How long an average chunk takes from its request until it is here. Who sent none yet
+        answers at once and sends as others do, until it is known better."""
+        pace = neighbour.received_pace or self._receive_pace_s_per_byte
+        return neighbour.answer_s + pace * self._average_bytes
 
     def renew(self, neighbour: Neighbour, now: float) -> None:
         """If its running chunk is about to end, ask the same sender for the next one."""
@@ -168,6 +175,8 @@ class Offers:
             expected_s = self._receive_pace_s_per_byte * length_bytes
         if started_s + expected_s - now > RENEW_LEAD_S:
             return
+        if neighbour.answer_s > expected_s and self._parked:
+            return  # runs are to leave no gaps, and this one's are longer than its chunks
         successor = self._choose(neighbour, now)
         if successor is None:
             return
@@ -247,6 +256,9 @@ class Offers:
 
     def arriving(self, sender: Neighbour, index: int, now: float, pushed: bool) -> None:
         """Its header came: the chunk is on its way, whoever else was asked."""
+        asked_s = sender.requested.get(index)
+        if asked_s is not None:
+            sender.answered(asked_s, now)
         sender.renewed = False
         self._unask(sender, index)
         if index not in sender.arriving:
@@ -284,7 +296,7 @@ class Offers:
         state = self._state
         if sender is not None:
             started_s = self._ended(sender, index)
-            self._stored_s = now
+            self._stored_s = sender.stored_s = now
             if started_s is not None:
                 seconds = max(now - started_s, 1e-6)
                 length_bytes = state.lengths[index]
