@@ -446,6 +446,34 @@ def test_who_lags_and_sends_as_much_as_it_receives_does_not() -> None:
     assert not any("m" in line.split()[2:] for line in reports)
 
 
+def held_up(by: int) -> tuple[set[str], list[str]]:
+    """An inner node of which so many receivers of eight take nothing, while the others have taken
+    all it had to pass on: these few, and whom it names before any socket can be called full."""
+    board = inner_node(8)
+    for turn in range(4 * LAGGING):
+        board.brings("a0", 8 * turn, Role.OWNED)
+    branch = [str(name) for name, of in board.swarm.neighbours.items() if of.sending]
+    few, quick = set(branch[:by]), branch[by:]
+    assert len(branch) == 8
+    while any(board.neighbour(name).sending for name in quick):
+        for name in quick:
+            for chunk in list(board.neighbour(name).sending)[:1]:
+                board.sent(name, chunk)
+    assert board.swarm._push.backlog >= LAGGING
+    lines = said(board.wait(2 * LOOK_EVERY_S), "Unfit")
+    return few, [name for line in lines for name in line.split()[2:]]
+
+
+def test_the_few_that_most_chunks_wait_for_are_too_slow_and_not_who_sends_to_them() -> None:
+    few, named = held_up(by=4)
+    assert set(named) == few and len(named) == 4
+
+
+def test_where_chunks_wait_for_most_receivers_none_of_them_is_to_blame() -> None:
+    _, named = held_up(by=5)
+    assert named == []
+
+
 def test_a_new_plan_is_a_new_judgement() -> None:
     board = inner_node(8)
     board.brings("a0", 5, Role.OWNED)

@@ -230,10 +230,12 @@ class Planning:
         if orphans:
             state.actions.append(Meet(state.key, orphans, mutual=False))
         branch = [n for n in state.neighbours.values() if view.passes_to(n.id)]
-        slow = [n.id for n in branch if n.skipped_until_s > now or n.full]
+        lags = self._push.backlog >= LAGGING
+        held_up_by = self._push.held_up_by(len(branch)) if lags else ()
+        slow = [n.id for n in branch if n.skipped_until_s > now or n.full or n.id in held_up_by]
         if len(slow) > max(1, SLOW_PART_MAX * len(branch)):
             slow = []
-        if self._push.backlog < LAGGING or not state.thin_uplink:
+        if not lags or held_up_by or not state.thin_uplink:
             self._lags_since_s = None
         elif self._lags_since_s is None:
             self._lags_since_s = now

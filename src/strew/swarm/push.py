@@ -236,6 +236,16 @@ class OwnerPush:
             ):
                 neighbour.skip(now)
 
+    def held_up_by(self, receivers: int) -> list[PeerId]:
+        """In a tree: whom most of the chunks in front wait for, if that is no more than half of all
+        `receivers`. This node's uplink has room then, and it is they who take too little; how long
+        they take for a chunk need not show it to a node that never had more to send."""
+        front = list(islice(self._passing, LOOKAHEAD_MAX))
+        waiting = Counter(peer for job in front for peer, _ in job.targets)
+        if 2 * len(waiting) > receivers:
+            return []
+        return [peer for peer, count in waiting.items() if 2 * count > len(front)]
+
     def _pass_step(self, job: Passing, now: float, depth_max: int) -> bool:
         """Send the job's chunk to the first target that can take it; drop those that need not."""
         state = self._state
