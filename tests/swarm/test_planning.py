@@ -446,10 +446,13 @@ def test_who_lags_and_sends_as_much_as_it_receives_does_not() -> None:
     assert not any("m" in line.split()[2:] for line in reports)
 
 
-def held_up(by: int) -> tuple[set[str], list[str]]:
-    """An inner node of which so many receivers of eight take nothing, while the others have taken
-    all it had to pass on: these few, and whom it names before any socket can be called full."""
+def held_up(by: int, seconds: float, copied: int = 0) -> tuple[set[str], list[str]]:
+    """An inner node of which so many receivers of eight take one chunk, while the others have taken
+    all it had to pass on; so many chunks came to it that it passes to nobody. These few receivers,
+    and whom it names within that time."""
     board = inner_node(8)
+    for number in range(copied):
+        board.brings("a1", 8 * number + 1, Role.COPIED)
     for turn in range(4 * LAGGING):
         board.brings("a0", 8 * turn, Role.OWNED)
     branch = [str(name) for name, of in board.swarm.neighbours.items() if of.sending]
@@ -458,20 +461,31 @@ def held_up(by: int) -> tuple[set[str], list[str]]:
     while any(board.neighbour(name).sending for name in quick):
         for name in quick:
             for chunk in list(board.neighbour(name).sending)[:1]:
+                board.now += 0.02  # so that patience is longer than a lag
                 board.sent(name, chunk)
+    for name in few:
+        board.sent(name, next(iter(board.neighbour(name).sending)))
     assert board.swarm._push.backlog >= LAGGING
-    lines = said(board.wait(2 * LOOK_EVERY_S), "Unfit")
+    lines = said(board.wait(seconds), "Unfit")
     return few, [name for line in lines for name in line.split()[2:]]
 
 
-def test_the_few_that_most_chunks_wait_for_are_too_slow_and_not_who_sends_to_them() -> None:
-    few, named = held_up(by=4)
+def test_the_few_that_most_chunks_wait_for_are_too_slow() -> None:
+    """Before any of their sockets can be called full."""
+    few, named = held_up(4, 2 * LOOK_EVERY_S)
     assert set(named) == few and len(named) == 4
 
 
 def test_where_chunks_wait_for_most_receivers_none_of_them_is_to_blame() -> None:
-    _, named = held_up(by=5)
+    _, named = held_up(5, 2 * LOOK_EVERY_S)
     assert named == []
+
+
+@pytest.mark.parametrize("by", [4, 5])
+def test_who_sends_little_because_few_take_it_does_not_name_itself(by: int) -> None:
+    """Where most take little, it does."""
+    _, named = held_up(by, LAGGING_S + 2 * LOOK_EVERY_S, copied=120)
+    assert ("m" in named) == (by > 4)
 
 
 def test_a_new_plan_is_a_new_judgement() -> None:

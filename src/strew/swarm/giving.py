@@ -84,7 +84,6 @@ class Giving:
         self._state = state
         self._view = view
         chunks = len(state.lengths)
-        self._average_bytes = sum(state.lengths) / max(1, chunks)
         self._out = [False] * chunks  #  let go of, or known to be elsewhere
         self._left = chunks
         self._queues: list[deque[int]] = [deque(range(chunks))]
@@ -242,7 +241,7 @@ class Giving:
         self._turn[owner.id] = self._turns
         carried = self._carried
         carried[stripe] += self._state.lengths[index] / self._parts[stripe]
-        floor = max(carried) - FORGIVEN_CHUNKS * self._average_bytes
+        floor = max(carried) - FORGIVEN_CHUNKS * self._state.average_bytes
         for other, so_far in enumerate(carried):
             if so_far < floor:
                 carried[other] = floor

@@ -126,6 +126,7 @@ class Neighbour:
         """How long it lets this node wait for a chunk, usually: from the request, or from the end
         of its chunk before, until the next begins."""
         self.stored_s = 0.0
+        """When its last chunk was verified and kept."""
         # trust
         self.bad_chunks = 0
         self.stalls = 0

@@ -68,7 +68,6 @@ class Offers:
         self._state = state
         self._stall_max_s = stall_s
         self._credit = credit
-        self._average_bytes = sum(state.lengths) / max(1, len(state.lengths))
         self._all = (1 << len(state.lengths)) - 1
         self._sources: dict[int, int] = {}  # chunk -> how many were asked for it or send it
         self._comes: dict[int, int] = {}  # chunk -> from how many it is arriving
@@ -156,7 +155,7 @@ class Offers:
         """How long an average chunk takes from its request until it is here. Who sent none yet
         answers at once and sends as others do, until it is known better."""
         pace = neighbour.received_pace or self._receive_pace_s_per_byte
-        return neighbour.answer_s + pace * self._average_bytes
+        return neighbour.answer_s + pace * self._state.average_bytes
 
     def renew(self, neighbour: Neighbour, now: float) -> None:
         """If its running chunk is about to end, ask the same sender for the next one."""

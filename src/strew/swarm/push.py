@@ -15,6 +15,7 @@ chunk.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterable
 from itertools import islice
 
 from strew.messages import Passed, PeerId, Role
@@ -223,9 +224,7 @@ class OwnerPush:
             return
         if len(self._passing) + len(self._rests) <= BEHIND_MAX:
             return
-        waiting = Counter(
-            peer for jobs in (self._passing, self._rests) for job in jobs for peer, _ in job.targets
-        )
+        waiting = _waited_for((*self._passing, *self._rests))
         for peer, count in waiting.items():
             neighbour = self._state.neighbours.get(peer)
             if (
@@ -241,7 +240,7 @@ class OwnerPush:
         `receivers`. This node's uplink has room then, and it is they who take too little; how long
         they take for a chunk need not show it to a node that never had more to send."""
         front = list(islice(self._passing, LOOKAHEAD_MAX))
-        waiting = Counter(peer for job in front for peer, _ in job.targets)
+        waiting = _waited_for(front)
         if 2 * len(waiting) > receivers:
             return []
         return [peer for peer, count in waiting.items() if 2 * count > len(front)]
@@ -294,3 +293,8 @@ class OwnerPush:
     def backlog(self) -> int:
         """Chunks that wait to be passed on."""
         return len(self._passing)
+
+
+def _waited_for(jobs: Iterable[Passing]) -> Counter[PeerId]:
+    """By receiver, how many of these chunks are still to be sent to it."""
+    return Counter(peer for job in jobs for peer, _ in job.targets)

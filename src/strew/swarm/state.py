@@ -70,6 +70,7 @@ class SwarmState:
         self.me = me
         self.zone = zone
         self.lengths = lengths
+        self.average_bytes = sum(lengths) / max(1, len(lengths))
         self.have = have
         self.slots = slots
         self.dice = dice
