@@ -1,6 +1,5 @@
 """What is spread in a demo: one file of random bytes, or the same bytes cut into parts."""
 
-import asyncio
 import random
 import shutil
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from strew.agent.quantity import MIB, format_size
+from strew.demo.writing import Step, unstopped, writing
 from strew.errors import DiskError
 
 SEED = 2008
@@ -34,16 +34,17 @@ class SourceFile:
     digest: bytes
 
 
-def make_source(folder: Path, size_bytes: int) -> SourceFile:
+def make_source(folder: Path, size_bytes: int, step: Step = unstopped) -> SourceFile:
     """Write the file; random, so that no chunk of it occurs twice. OSError."""
     dice = random.Random(SEED)
     hasher = blake3()
     path = folder / NAME
     with path.open("wb") as file:
         for start in range(0, size_bytes, STEP_BYTES):
-            step = dice.randbytes(min(STEP_BYTES, size_bytes - start))
-            hasher.update(step)
-            file.write(step)
+            step()
+            piece = dice.randbytes(min(STEP_BYTES, size_bytes - start))
+            hasher.update(piece)
+            file.write(piece)
     return SourceFile(path, size_bytes, hasher.digest())
 
 
@@ -63,12 +64,12 @@ async def held_source(
                 f"{format_size(free_bytes)}",
                 hint="give a smaller --size, fewer --nodes, or name another folder in TMPDIR",
             )
-        yield await asyncio.to_thread(make_source, folder, size_bytes)
+        yield await writing(lambda step: make_source(folder, size_bytes, step))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def cut(source: SourceFile, folder: Path, count: int) -> list[Path]:
+def cut(source: SourceFile, folder: Path, count: int, step: Step = unstopped) -> list[Path]:
     """The file as `count` files of equal size, to a byte, in order. OSError."""
     assert 0 < count <= source.size_bytes
     ends = [source.size_bytes * (number + 1) // count for number in range(count)]
@@ -79,9 +80,10 @@ def cut(source: SourceFile, folder: Path, count: int) -> list[Path]:
             path = folder / f"part-{number:03d}.bin"
             with path.open("wb") as part:
                 while start < end:
-                    step = file.read(min(STEP_BYTES, end - start))
-                    part.write(step)
-                    start += len(step)
+                    step()
+                    piece = file.read(min(STEP_BYTES, end - start))
+                    part.write(piece)
+                    start += len(piece)
             paths.append(path)
     return paths
 

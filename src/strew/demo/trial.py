@@ -25,6 +25,7 @@ from strew.demo.strategies import (
     servers_of,
     spread_by,
 )
+from strew.demo.writing import Step, writing
 from strew.errors import UnavailableError, UsageError
 
 NODES_MAX = 64
@@ -122,7 +123,7 @@ async def measured(
     folder = source.path.parent / strategy
     folder.mkdir()
     try:
-        staged = await asyncio.to_thread(_staged, strategy, terms, source, folder)
+        staged = await writing(lambda step: _staged(strategy, terms, source, folder, step))
         opened = open_fleet(
             folder, terms.nodes, terms.rate_bytes_per_s, staged, trackerless=terms.trackerless
         )
@@ -137,10 +138,12 @@ async def measured(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _staged(strategy: Strategy, terms: Terms, source: SourceFile, folder: Path) -> Sequence[Path]:
+def _staged(
+    strategy: Strategy, terms: Terms, source: SourceFile, folder: Path, step: Step
+) -> Sequence[Path]:
     """The files the origin is to have from the start."""
     parts = parts_of(strategy, terms.nodes, terms.servers)
-    return cut(source, folder, parts) if parts > 1 else [source.path] * parts
+    return cut(source, folder, parts, step) if parts > 1 else [source.path] * parts
 
 
 async def _spread(

@@ -9,9 +9,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from strew.agent.settings import TRACKER_PORT
-from strew.content.digest import ArtifactId
 from strew.content.reference import Address
 from strew.demo.child import start_child
+from strew.demo.fleet import stage
+from strew.demo.writing import writing
 from strew.errors import PartialError
 from strew.fleet import SECRET_BYTES, FleetKey
 from strew.lab.contender import Spread
@@ -19,7 +20,6 @@ from strew.lab.network import Bench, Host
 from strew.lab.rivals.gate import Gate
 from strew.lab.rivals.programs import listening, missing_program
 from strew.lab.rivals.race import WORDS_MAX_CHARS, race
-from strew.store.disk import DiskStore
 
 CHUNKS = 1
 """The file travels in one part."""
@@ -141,7 +141,7 @@ class StrewServer(Server):
 
     async def _serve(self, bench: Bench, source: Path) -> str:
         origin, key = bench.origin, FleetKey(secrets.token_bytes(SECRET_BYTES))
-        artifact = await asyncio.to_thread(_stored, origin.folder, source)
+        (manifest,) = await writing(lambda step: stage(origin.folder, [source], step))
         address = Address(origin.address, TRACKER_PORT)
         words = ["serve", "--listen", str(address), "--data", str(origin.folder)]
         words += ["--quiet", "--log-level", "error"]
@@ -150,14 +150,5 @@ class StrewServer(Server):
         )
         bench.until_closed.push_async_callback(child.stop)
         await child.heard("listening")
-        token = key.read_token(artifact)
-        return f"http://{address}/files/{artifact}/{quote(source.name)}?token={token}"
-
-
-def _stored(folder: Path, source: Path) -> ArtifactId:
-    """Put the file into the store of an origin that is not started yet."""
-    store = DiskStore(folder)
-    try:
-        return store.ingest(source).id
-    finally:
-        store.close()
+        token = key.read_token(manifest.id)
+        return f"http://{address}/files/{manifest.id}/{quote(source.name)}?token={token}"
