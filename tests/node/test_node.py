@@ -42,7 +42,7 @@ from strew.messages import (
     swarm_key_of,
 )
 from strew.node import Obtain, Published
-from strew.node.node import EARLY_JOINS_MAX, LINKS_MAX, Node
+from strew.node.node import DIALLED_MAX, EARLY_JOINS_MAX, LINKS_MAX, Node
 from strew.node.peers import FAILURES_MAX, UNHEARD_S
 from strew.node.seeking import AGAIN_S, COURTESY_S, DIALS_MAX, EXPECTED_DIALS_MAX
 from strew.publication import Publication
@@ -492,6 +492,15 @@ def test_links_are_bounded() -> None:
     for number in range(LINKS_MAX):
         assert table.links(PeerId(f"{number:032x}")) == []
     assert [a.peer for a in of(Disconnect, table.links(HIGHER))] == [HIGHER]
+
+
+def test_who_has_no_place_left_for_others_still_reaches_whom_it_dials() -> None:
+    table = Table()
+    for number in range(LINKS_MAX):
+        table.links(PeerId(f"{number:032x}"))
+    for number in range(DIALLED_MAX):
+        assert table.links(PeerId(f"{LINKS_MAX + number:032x}"), dialled=True) == []
+    assert [a.peer for a in of(Disconnect, table.links(HIGHER, dialled=True))] == [HIGHER]
 
 
 def test_a_lost_link_ends_the_neighbour_and_its_sends() -> None:

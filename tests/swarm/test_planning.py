@@ -311,6 +311,23 @@ def test_whom_a_node_passes_chunks_to_is_reported_when_it_goes() -> None:
     assert said(board.wait(3.0), "Gone") == [], "once"
 
 
+def test_who_joins_anew_over_the_same_link_is_not_gone() -> None:
+    """It was dialled before it had heard of the artifact: it says so, and joins when it has."""
+    board = inner_node(8)
+    board.brings("a0", 5, Role.OWNED)
+    behind = next(iter(board.swarm._push.view.acquaintances())).id
+    assert said(board.joins(behind, [7]), "Gone") == []
+    assert said(board.wait(3.0), "Gone") == []
+    assert 7 in board.swarm.neighbours[PeerId(behind)].have
+
+
+def test_who_joins_the_origin_anew_keeps_its_place() -> None:
+    board = origin_of(*CROWD)
+    board.joins("a30")
+    board.wait(2 * PLAN_PERIOD_S)
+    assert in_plan(board) == set(CROWD)
+
+
 def test_who_never_came_is_reported_after_a_while() -> None:
     board = inner_node(0, "a8")
     board.brings("origin", 5, Role.OWNED)

@@ -59,7 +59,11 @@ from strew.swarm.slots import SLOTS_DEFAULT, UploadSlots
 from strew.swarm.swarm import Swarm
 
 LINKS_MAX = 512
-"""Links at once, as SECURITY.md limits inbound connections."""
+"""Links at once that others may bring."""
+
+DIALLED_MAX = 128
+"""Links beside these that this node may bring itself: whose places were all taken by others still
+reaches the entries of its plan, and finds out who is gone."""
 
 IDLE_LINKS_MAX, IDLE_AFTER_S = 64, 10.0
 """Links kept although nobody lacks anything: a mesh that is up makes the next push quick. None is
@@ -376,7 +380,8 @@ class Node:
     # --- links -----------------------------------------------------------------------------------
 
     def _on_link(self, event: LinkUp, now: float) -> None:
-        if self.book.banned(event.peer, now) or len(self._links) >= LINKS_MAX:
+        places = LINKS_MAX + DIALLED_MAX * event.dialled
+        if self.book.banned(event.peer, now) or len(self._links) >= places:
             self._out.append(Disconnect(event.peer, "banned or too many links"))
             return
         self._links[event.peer] = event

@@ -273,7 +273,7 @@ class Swarm:
     def _on_joined(self, event: NeighbourJoined, now: float) -> None:
         state = self._state
         if event.peer in state.neighbours:
-            self._on_left(NeighbourLeft(event.peer), now)
+            self._forget(state.neighbours[event.peer])  # it was there all along
         near = event.zone == state.zone
         neighbour = Neighbour(
             event.peer, event.have, event.zone, near, event.origin, event.fit, now
@@ -289,11 +289,14 @@ class Swarm:
 
     def _on_left(self, event: NeighbourLeft, now: float) -> None:
         neighbour = self._state.neighbours.get(event.peer)
-        if neighbour is None:
-            return
-        self._liars.left(neighbour)
-        self._push.left(event.peer)
+        if neighbour is not None:
+            self._forget(neighbour)
+            self._planning.left(neighbour, now)
+
+    def _forget(self, neighbour: Neighbour) -> None:
         state = self._state
+        self._liars.left(neighbour)
+        self._push.left(neighbour.id)
         state.cancel_sends(neighbour)
         self._offers.neighbour_left(neighbour)
         self._serving.left(neighbour)
@@ -302,7 +305,6 @@ class Swarm:
             self._push.giving.start_anew()
         elif state.origin:
             self._push.giving.look_for_lost()
-        self._planning.left(neighbour, now)
 
     def _on_message(self, event: MessageReceived, now: float) -> None:
         neighbour = self._state.neighbours.get(event.peer)
