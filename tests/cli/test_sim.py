@@ -75,6 +75,14 @@ def test_seed_and_every_option_come_first_and_the_digest_last(tmp_path: Path) ->
     assert (options["type"], options["seed"], options["command"]) == ("options", 7, lines[1])
 
 
+def test_the_printed_line_says_that_they_gossip(tmp_path: Path) -> None:
+    lines = sim(tmp_path, "--gossip").out.splitlines()
+    assert lines[1].endswith(" --gossip")
+    again = call(*lines[1].split()[1:], "--json", env=environment(tmp_path), cwd=tmp_path).final
+    assert lines[-1].endswith(again["trace_digest"])
+    assert (again["gossip"], again["trackerless"]) == (True, False)
+
+
 def test_all_strategies_are_compared_and_drawn(tmp_path: Path) -> None:
     done = sim(tmp_path, "--strategy", "all", "--plot", "out.svg", "--json")
     runs: list[dict[str, Any]] = done.final["runs"]

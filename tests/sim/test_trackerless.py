@@ -126,6 +126,17 @@ def test_terms_of_gossip_that_cannot_be() -> None:
     admitted(SWARM, "flash", replace(SMALL, nodes=20_000, trackerless=False))
 
 
+def test_beside_a_tracker_they_gossip_if_asked_to() -> None:
+    fleet = Fleet(replace(SMALL, trackerless=False, gossip=True))
+    fleet.spread()
+    assert fleet.done == 20
+    assert fleet.tracker.announces >= 20 and fleet.datagrams.sent_bytes > 0
+    for trackerless, gossip, gossips in ((False, False, False), (False, True, True)):
+        terms = replace(SMALL, trackerless=trackerless, gossip=gossip)
+        assert simulate(SWARM, "flash", terms).result.gossip == gossips
+    assert simulate(SWARM, "flash", SMALL).result.gossip, "without a tracker they always do"
+
+
 def test_beside_a_dying_tracker_gossip_goes_on() -> None:
     scenario = SCENARIOS["hybrid-tracker-dies"]
     fleet = scenario.fleet(scenario.terms(replace(SMALL, trackerless=False)))

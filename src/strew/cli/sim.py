@@ -76,6 +76,9 @@ class SimFlags:
     trackerless: Annotated[
         bool, flag("--trackerless", "No tracker: machines find each other by gossip.")
     ] = DEFAULTS.trackerless
+    gossip: Annotated[
+        bool, flag("--gossip", "They gossip beside their tracker, as 'strew node' does.")
+    ] = DEFAULTS.gossip
     loss: Annotated[
         float, flag("--loss", "Share of datagrams that is lost; links repeat theirs. [default: 0]")
     ] = DEFAULTS.loss
@@ -171,6 +174,7 @@ def _terms(
         neighbours=network.neighbours,
         limit_s=limit_s,
         trackerless=network.trackerless,
+        gossip=network.gossip,
         loss=network.loss,
     )
 
@@ -353,6 +357,8 @@ def _tell_options(terms: Terms, strategy: str, scenario: str, out: Output) -> No
     words = " ".join(f"--{name} {value}" for name, value in options.items())
     if terms.trackerless:
         words += " --trackerless"
+    if terms.gossip:
+        words += " --gossip"
     facts = {"strategy": strategy, "scenario": scenario, **asdict(terms)}
     out.event("options", command=f"strew sim {words}", **facts)
     out.line(f"seed {terms.seed}")

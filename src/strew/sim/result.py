@@ -49,6 +49,7 @@ class SimResult(msgspec.Struct, frozen=True, kw_only=True):
     origin_ratio: float
     racks: int
     trackerless: bool
+    gossip: bool
     seconds_last: float
     seconds_median: float
     seconds_first: float

@@ -200,6 +200,7 @@ def _result(
         origin_ratio=terms.origin_ratio,
         racks=terms.racks,
         trackerless=terms.trackerless,
+        gossip=terms.gossips,
         seconds_last=times_s[-1],
         seconds_median=median(times_s),
         seconds_first=times_s[0],
