@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strew.messages import PeerId, Plan, PlanMember
-from strew.swarm.layout import ENTRIES_MAX, FANOUT, STAR_MAX, stripes_of
+from strew.swarm.layout import (
+    ENTRIES_MAX,
+    FANOUT,
+    HUGE_FANOUT,
+    HUGE_MIN,
+    STAR_MAX,
+    stripes_of,
+)
 from strew.swarm.plan import (
     DOUBLINGS_MAX,
     GROUP_MIN,
@@ -87,6 +94,20 @@ def test_versions_grow_and_changes_are_told() -> None:
 def test_a_plan_says_that_its_maker_is_in_no_group() -> None:
     of = maker_of(a=2).make(5)
     assert (of.swarm, of.origin, of.fanout, of.group, of.place) == (5, "origin", FANOUT, -1, -1)
+
+
+def test_a_huge_fleet_has_fewer_stripes_until_it_is_half_as_large() -> None:
+    maker = maker_of(a=HUGE_MIN - 1, b=HUGE_MIN // 2)
+    fanouts = [maker.make(1).fanout]
+    maker.add(member("one more"), "a")
+    fanouts.append(maker.make(1).fanout)
+    for left in (HUGE_MIN // 2, HUGE_MIN // 3):
+        for zone in "ab":
+            for number in range(left, HUGE_MIN):
+                maker.remove(PeerId(f"{zone}{number}"))
+        maker.remove(PeerId("one more"))
+        fanouts.append(maker.make(1).fanout)
+    assert fanouts == [FANOUT, HUGE_FANOUT, HUGE_FANOUT, FANOUT]
 
 
 @pytest.mark.parametrize("name", ["origin", ""])

@@ -17,24 +17,29 @@ STAR_MAX = 24
 many chunk times, and each member keeps a connection to every other."""
 
 FANOUT = 8
-"""About so many stripes has a large group, and so many copies sends an inner node. The tail is
-about fan-out times depth: 4 is shorter for thousands of machines, and loses more of them with each
-that dies."""
+"""About so many stripes has a large group, and so many copies sends an inner node."""
+
+HUGE_FANOUT, HUGE_MIN = 5, 5000
+"""... and so many one of thousands, which makes its tail shorter: about fan-out times depth.
+But each machine has fewer senders, of whom several must find it slow, and takes more with it when
+it dies; a smaller fleet feels that."""
 
 FANOUT_SPREAD = 4
 """Stripes may be so many more or fewer, to divide the group without remainder: of 100 machines in 8
 stripes some would have to send nine copies of every eighth chunk."""
 
+STRIPES_MIN = 4
+"""No large group has fewer: with 2 `branch` is no tree when groups are below."""
+
 ENTRIES_MAX = FANOUT + FANOUT_SPREAD
 
-FANOUTS = range(FANOUT_SPREAD + 3, STAR_MAX - FANOUT_SPREAD + 1)
-"""What a plan may name: with fewer than 3 stripes `branch` is no tree when groups are below, and
-with more than `STAR_MAX` some would have no machine."""
+FANOUTS = range(STRIPES_MIN, STAR_MAX - FANOUT_SPREAD + 1)
+"""What a plan may name: with more than `STAR_MAX` stripes some would have no machine."""
 
 TURNS = 8
-"""What an empty place would send to is sent to by so many in turn, chunk by chunk: the busiest of a
-stripe then sends an eighth of a copy more than it need, not a whole one. With more each would need
-more links."""
+"""What is in no branch, or in an empty place's, is sent to by so many in turn, chunk by chunk: the
+busiest of a stripe then sends an eighth of a copy more than it need, not a whole one. With more
+each would need more links."""
 
 DEALS_MAX = 64
 """Layouts and deals remembered: a node needs one for its own group and for each below, of each
@@ -45,14 +50,14 @@ def stripes_of(size: int, fanout: int, extra: int = 0) -> int:
     """How many stripes a group of this size has whose entries send `extra` copies to other groups:
     of the numbers near `fanout` the one with which the busiest uplink carries least, which is one
     copy if the division leaves over one machine or none. What is left over is an inner node
-    nowhere."""
+    nowhere, and what would be sent to more is sent to by `TURNS`."""
     if size <= STAR_MAX:
         return size
-    near = range(fanout - FANOUT_SPREAD, fanout + FANOUT_SPREAD + 1)
+    near = range(max(STRIPES_MIN, fanout - FANOUT_SPREAD), fanout + FANOUT_SPREAD + 1)
 
     def cost(stripes: int) -> tuple[float, int]:
-        busiest = -(-(size - 1 + extra) // (size // stripes))
-        return busiest / stripes, abs(stripes - fanout)
+        busiest = -(-TURNS * (size - 1 + extra) // (size // stripes))
+        return max(TURNS * stripes, busiest) / stripes, abs(stripes - fanout)
 
     return min(near, key=cost)
 
@@ -119,21 +124,36 @@ def ring(position: int, size: int) -> list[int]:
 
 
 def branch(place: int, size: int, stripes: int, extra: int) -> list[int]:
-    """The places an inner node passes its stripe's chunks to.
+    """The places an inner node passes its stripe's chunks to, whatever the turn.
 
     A stripe's inner nodes are the places that are equal to it modulo `stripes`, what the division
     leaves over excepted; in the order of the tree they come first, then everybody else. Its
-    `size - 1` copies, and `extra` ones that its entry sends to other groups, are divided evenly.
+    `size - 1` copies, and `extra` ones that its entry sends to other groups, are divided evenly,
+    `stripes` to each at most; see `remainder`.
     """
     stripe, number = place % stripes, place // stripes
     inner = size // stripes
     if number >= inner:
         return []
-    copies = size - 1 + extra
+    copies = min(size - 1 + extra, inner * stripes)
     start = 1 + copies * number // inner - (extra if number else 0)
     end = 1 + copies * (number + 1) // inner - extra
+    return _places(range(start, min(end, size)), stripe, size, stripes)
+
+
+def remainder(stripe: int, size: int, stripes: int, extra: int) -> list[int]:
+    """The places, the last in the order of the tree, that are in no branch of a stripe: whoever
+    always sent to one of these as well would send one copy more than all others, and the stripe
+    would carry so much less."""
+    first = 1 + size // stripes * stripes - extra
+    return _places(range(first, size), stripe, size, stripes)
+
+
+def _places(positions: range, stripe: int, size: int, stripes: int) -> list[int]:
+    """What stands at these positions in the order of a stripe's tree."""
+    inner = size // stripes
     places: list[int] = []
-    for position in range(start, min(end, size)):
+    for position in positions:
         if position < inner:
             places.append(position * stripes + stripe)
             continue
@@ -147,8 +167,8 @@ def branch(place: int, size: int, stripes: int, extra: int) -> list[int]:
 
 class Layout(NamedTuple):
     """`branches` are the places that the machine at each place sends to whatever the turn, and
-    `inherited`, by place and turn, those it sends to in the stead of empty places; `weights` are
-    the stripes' parts of the file, in proportion."""
+    `inherited`, by place and turn, those it sends to in the stead of empty places, or because the
+    branches leave them over; `weights` are the stripes' parts of the file, in proportion."""
 
     stripes: int
     branches: Sequence[Sequence[int]]
@@ -173,8 +193,9 @@ def layout(present: bytes, stripes: int, extra: int) -> Layout:
     What an empty place would send to is divided among the inner nodes of its stripe that are not
     behind it, each target among several that send to it in turn, so that none carries much more
     than another: a lone heir of one target would send nine copies where all others send eight, and
-    the stripe would carry a ninth less. A stripe whose busiest machine still sends more than that
-    of another gets fewer chunks.
+    the stripe would carry a ninth less. What the branches leave over is sent to in the same way, by
+    the stripe's last inner nodes, behind which are only leaves, and with empty places elsewhere by
+    the same. A stripe whose busiest machine still sends more than another's gets fewer chunks.
     """
     size = len(present)
     if stripes == size:
@@ -197,12 +218,18 @@ def layout(present: bytes, stripes: int, extra: int) -> Layout:
         loads[stripe] += TURNS * extra
         by_load = [(load, place) for place, load in loads.items()]
         heapify(by_load)
+        estate: list[tuple[int, int, Sequence[int]]] = []  # a target, a turn, who may be heir
+        for number, each in enumerate(remainder(stripe, size, stripes, extra)):
+            for turn in range(TURNS if present[each] else 0):
+                last = nodes[-1 - (number * TURNS + turn) % inner]
+                estate.append((each, turn, (last,) if present[last] else ()))
         for each in orphans:
             before = [place for place in loads if place < each] if each in nodes else ()
-            for turn in range(TURNS):
-                heir = min(before, key=loads.__getitem__) if before else _idlest(by_load, loads)
-                loads[heir] += 1
-                inherited.setdefault(heir, [[] for _ in range(TURNS)])[turn].append(each)
+            estate += [(each, turn, before) for turn in range(TURNS)]
+        for each, turn, heirs in estate:
+            heir = min(heirs, key=loads.__getitem__) if heirs else _idlest(by_load, loads)
+            loads[heir] += 1
+            inherited.setdefault(heir, [[] for _ in range(TURNS)])[turn].append(each)
         weights.append(TURNS / max(TURNS, *loads.values()))
     return Layout(stripes, branches, tuple(weights), inherited)
 

@@ -19,7 +19,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from strew.messages import PeerId, Plan, PlanMember
-from strew.swarm.layout import ENTRIES_MAX, FANOUT, STAR_MAX
+from strew.swarm.layout import ENTRIES_MAX, FANOUT, HUGE_FANOUT, HUGE_MIN, STAR_MAX
 
 GROUP_MIN = 2
 """Zones smaller than this share a group: to machines that are alone in theirs a chunk must cross a
@@ -116,6 +116,7 @@ class PlanMaker:
         self._left_out: dict[PeerId, _LeftOut] = {}
         self._times_left_out: Counter[PeerId] = Counter()
         self._gone: set[PeerId] = set()
+        self._huge = False
         self.version = 0
         self.changed = False
 
@@ -202,4 +203,11 @@ class PlanMaker:
                 small += [member for member in zone.places if member.id]
         if small:
             groups.append(small)
-        return Plan(swarm, self.version, self._me, FANOUT, groups, -1, -1)
+        return Plan(swarm, self.version, self._me, self._fanout(groups), groups, -1, -1)
+
+    def _fanout(self, groups: list[list[PlanMember]]) -> int:
+        """That of the largest group. Once huge it stays so until it is half as large: another
+        number of stripes changes everybody's trees."""
+        largest = max(map(len, groups), default=0)
+        self._huge = largest >= (HUGE_MIN // 2 if self._huge else HUGE_MIN)
+        return HUGE_FANOUT if self._huge else FANOUT
