@@ -13,7 +13,7 @@ from statistics import fmean, median
 
 from strew.sim.fleet import Fleet, Terms
 from strew.sim.peers import SimPeer
-from strew.swarm.layout import FANOUT, depth, stripes_of
+from strew.swarm.layout import FANOUT, HUGE_FANOUT, HUGE_MIN, depth, stripes_of
 from strew.swarm.swarm import Swarm
 
 FLEETS = (32, 100, 333, 1000)
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     print(f"{'machines':>8} {'even':>5} {'behind':>7} {'ratio':>6}")
     for nodes in asked.fleets:
-        stripes = stripes_of(nodes, FANOUT)
+        stripes = stripes_of(nodes, FANOUT if nodes < HUGE_MIN else HUGE_FANOUT)
         even, found = stripes * depth(nodes, stripes), behind(nodes, asked.chunks)
         print(f"{nodes:8} {even:5} {found:7.1f} {found / even:6.2f}", flush=True)
 
