@@ -14,11 +14,11 @@ import aiohttp
 
 from strew.agent.client import HOST_HEADER, NodeClient
 from strew.agent.quantity import exact_rate
+from strew.agent.stoppable import Step, stoppable
 from strew.content.manifest import Manifest
 from strew.content.reference import Address
 from strew.demo.child import Child, start_child
 from strew.demo.gathering import acquainted, gathered
-from strew.demo.writing import Step, unstopped, writing
 from strew.errors import UnavailableError
 from strew.fleet import SECRET_BYTES, FleetKey
 from strew.store.disk import DiskStore
@@ -99,7 +99,7 @@ class Fleet:
         trackerless: bool,
     ) -> None:
         """See `open_fleet`."""
-        self.staged = await writing(lambda step: stage(self._folder / "origin", staged, step))
+        self.staged = await stoppable(lambda step: stage(self._folder / "origin", staged, step))
         limit = exact_rate(rate_bytes_per_s)
         first = ["node" if trackerless else "serve", "--listen", ANY_PORT, "--rate-up", limit]
         self.origin = await self._ready(await self._start_member("origin", first))
@@ -183,7 +183,7 @@ async def open_fleet(
             await fleet.stop()
 
 
-def stage(folder: Path, paths: Sequence[Path], step: Step = unstopped) -> list[Manifest]:
+def stage(folder: Path, paths: Sequence[Path], step: Step) -> list[Manifest]:
     """Put files into the store of an origin that is not started yet; they stay where they are."""
     if not paths:
         return []

@@ -11,7 +11,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from strew.agent.quantity import MIB, format_size
-from strew.demo.writing import Step, unstopped, writing
+from strew.agent.stoppable import Step, stoppable, unstopped
 from strew.errors import DiskError
 
 SEED = 2008
@@ -64,7 +64,7 @@ async def held_source(
                 f"{format_size(free_bytes)}",
                 hint="give a smaller --size, fewer --nodes, or name another folder in TMPDIR",
             )
-        yield await writing(lambda step: make_source(folder, size_bytes, step))
+        yield await stoppable(lambda step: make_source(folder, size_bytes, step))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

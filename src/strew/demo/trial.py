@@ -14,6 +14,7 @@ import msgspec
 
 from strew.agent.client import NodeReport
 from strew.agent.quantity import GIB, MIB, exact_size
+from strew.agent.stoppable import Step, stoppable
 from strew.demo.fleet import Fleet, open_fleet
 from strew.demo.measure import Counts, Result, cpu_s, result_of, rss_peak_bytes
 from strew.demo.source import SourceFile, cut, digest_of_files, held_source
@@ -25,7 +26,6 @@ from strew.demo.strategies import (
     servers_of,
     spread_by,
 )
-from strew.demo.writing import Step, writing
 from strew.errors import UnavailableError, UsageError
 
 NODES_MAX = 64
@@ -123,7 +123,7 @@ async def measured(
     folder = source.path.parent / strategy
     folder.mkdir()
     try:
-        staged = await writing(lambda step: _staged(strategy, terms, source, folder, step))
+        staged = await stoppable(lambda step: _staged(strategy, terms, source, folder, step))
         opened = open_fleet(
             folder, terms.nodes, terms.rate_bytes_per_s, staged, trackerless=terms.trackerless
         )

@@ -9,10 +9,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from strew.agent.settings import TRACKER_PORT
+from strew.agent.stoppable import stoppable
 from strew.content.reference import Address
 from strew.demo.child import start_child
 from strew.demo.fleet import stage
-from strew.demo.writing import writing
 from strew.errors import PartialError
 from strew.fleet import SECRET_BYTES, FleetKey
 from strew.lab.contender import Spread
@@ -141,7 +141,7 @@ class StrewServer(Server):
 
     async def _serve(self, bench: Bench, source: Path) -> str:
         origin, key = bench.origin, FleetKey(secrets.token_bytes(SECRET_BYTES))
-        (manifest,) = await writing(lambda step: stage(origin.folder, [source], step))
+        (manifest,) = await stoppable(lambda step: stage(origin.folder, [source], step))
         address = Address(origin.address, TRACKER_PORT)
         words = ["serve", "--listen", str(address), "--data", str(origin.folder)]
         words += ["--quiet", "--log-level", "error"]

@@ -1,4 +1,4 @@
-"""Writing in a thread, into a folder that will be deleted whole."""
+"""Work in a thread that ends soon once nobody wants it: reading, hashing, writing whole files."""
 
 import asyncio
 import threading
@@ -19,11 +19,11 @@ def unstopped() -> None:
     """The step of work that nobody will stop."""
 
 
-async def writing(work: Callable[[Step], _T]) -> _T:
+async def stoppable(work: Callable[[Step], _T]) -> _T:
     """What `work` gives, or raises, in a thread.
 
-    Once cancelled the work ends at its next step, and this waits until it has: whoever deletes
-    what it wrote comes after its last word.
+    Once cancelled the work ends at its next step, and this waits until it has: whoever closes what
+    it uses, or deletes what it wrote, comes after its last word.
     """
     stopped = threading.Event()
 
