@@ -41,7 +41,7 @@ from strew.messages import (
     SendChunk,
     Tick,
 )
-from strew.swarm.push import PIPELINE_MAX
+from strew.swarm.giving import PIPELINE_MAX
 from strew.swarm.slots import DETACHED_MAX_RATIO, UploadSlots
 from strew.swarm.swarm import Swarm
 

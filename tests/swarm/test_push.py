@@ -6,14 +6,8 @@ import pytest
 
 from strew.messages import PeerId, Role
 from strew.swarm.giving import PIPELINE_MAX
-from strew.swarm.push import (
-    AHEAD_MAX,
-    BEHIND_MAX,
-    EARLY_MAX,
-    LOOKAHEAD_MAX,
-    RESTS_MAX,
-    SLOWEST_RATIO,
-)
+from strew.swarm.passing import BEHIND_MAX, LOOKAHEAD_MAX, RESTS_MAX, SLOWEST_RATIO
+from strew.swarm.push import AHEAD_MAX, EARLY_MAX
 from strew.swarm.state import PUSHING_MAX_S
 from strew.swarm.swarm import TICK_S
 from strew.swarm.view import PLANS_KEPT, PushView
@@ -367,7 +361,7 @@ def test_those_who_take_nothing_block_no_fresh_chunk_and_make_no_backlog() -> No
             line for name in "abcdefg" for line in board.sent(name, chunk)
         ]
     push = board.swarm._push
-    assert push.backlog == 0 and len(push._rests) <= RESTS_MAX
+    assert push.backlog == 0 and len(push._backlog._rests) <= RESTS_MAX
 
 
 def sent_to(lines: list[str]) -> list[tuple[str, int]]:
@@ -503,7 +497,7 @@ def test_fresh_chunks_go_ahead_of_those_that_wait_for_the_last_few() -> None:
     for chunk in range(10, 10 + PIPELINE_MAX):  # now nobody takes anything: these wait for all
         board.brings("o", chunk, Role.OWNED)
     assert board.swarm._push.backlog > 0
-    fresh = board.swarm._push._passing[0].index
+    fresh = board.swarm._push._backlog._waiting[0].index
     first = next(iter(board.neighbour("f").sending))
     assert ("f", fresh) in sent_to(board.sent("f", first))
 

@@ -14,13 +14,12 @@ chunk.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable
-from itertools import islice
+from collections import deque
 
 from strew.messages import Passed, PeerId, Role
-from strew.swarm.giving import CREDIT_IN_ALL, PIPELINE_MAX, Giving
+from strew.swarm.giving import CREDIT_IN_ALL, Giving
 from strew.swarm.neighbour import Neighbour
+from strew.swarm.passing import Backlog
 from strew.swarm.state import SwarmState
 from strew.swarm.view import PushView
 
@@ -37,39 +36,8 @@ EARLY_MAX = 64
 """Chunks that wait for the plan they overtook; before more do, the oldest takes what plan there
 is."""
 
-LOOKAHEAD_MAX = 16
-"""Chunks waiting to be passed that are searched for a free receiver; more are served in turn."""
-
-SLOWEST_RATIO = 0.34
-"""When no more than this part of the receivers is still to be offered a chunk, its owner's credit
-returns: a few thin links must not hold up the giving."""
-
-RESTS_MAX = 16
-"""Chunks kept for the last few of their receivers; of older ones these ask by layer 2."""
-
 AHEAD_MAX = 4
 """Chunks being passed on beside which others may be served; equal machines have 1 or 2."""
-
-BEHIND_MAX = 6
-"""A receiver for which so many chunks wait is left to layer 2 for a while."""
-
-
-class Passing:
-    """One chunk on its way from this node to its branch: who still has to be offered it.
-
-    `giver` is whose credit returns then, empty if nobody's; `plan` is the tag of the plan by which
-    it goes."""
-
-    __slots__ = ("few", "giver", "index", "plan", "targets")
-
-    def __init__(
-        self, index: int, targets: deque[tuple[PeerId, Role]], giver: PeerId, plan: int
-    ) -> None:
-        self.index = index
-        self.targets = targets
-        self.giver = giver
-        self.plan = plan
-        self.few = int(len(targets) * SLOWEST_RATIO)
 
 
 class OwnerPush:
@@ -79,11 +47,8 @@ class OwnerPush:
         self._state = state
         self.view = PushView(state.me, state.lengths)
         self.giving = Giving(state, self.view)
-        self._passing: deque[Passing] = deque()
-        self._rests: deque[Passing] = deque()  # offered to all but a few
+        self._backlog = Backlog(state, self.offered_to_all)
         self._rotation = 0
-        self._reach = 0
-        self._all_busy = False
         self.giver = PeerId("")
         """Who gave the last chunk to own: the way to the origin."""
         self._offered: dict[PeerId, list[int]] = {}
@@ -133,18 +98,16 @@ class OwnerPush:
         if not targets:
             self.offered_to_all(giver, index)
             return
-        self._reach = len(targets)
-        self._all_busy = False
-        self._passing.append(Passing(index, targets, giver, plan))
+        self._backlog.add(index, targets, giver, plan)
 
-    def _targets(self, giver: PeerId, index: int, plan: int) -> deque[tuple[PeerId, Role]]:
+    def _targets(self, giver: PeerId, index: int, plan: int) -> dict[PeerId, Role]:
         state = self._state
-        targets: deque[tuple[PeerId, Role]] = deque()
+        targets: dict[PeerId, Role] = {}
         self._rotation += 1
         present, rotation = state.neighbours.__contains__, self._rotation
         for peer, owns in self.view.targets(index, present, plan, rotation):
             if peer != giver and self._lacks(peer, index):
-                targets.append((peer, Role.OWNED if owns else Role.COPIED))
+                targets[peer] = Role.OWNED if owns else Role.COPIED
         if self.view.alone:
             others = [
                 n.id
@@ -155,7 +118,7 @@ class OwnerPush:
                 and self._lacks(n.id, index)
             ]
             start = rotation % max(1, len(others))
-            targets.extend((peer, Role.COPIED) for peer in others[start:] + others[:start])
+            targets.update((peer, Role.COPIED) for peer in others[start:] + others[:start])
         return targets
 
     def _lacks(self, peer: PeerId, index: int) -> bool:
@@ -192,81 +155,31 @@ class OwnerPush:
         """Start what can be started: passing on first, then (at the origin) giving."""
         state = self._state
         while state.slots.free_to_push > 0:
-            if not (self._pass_one(now) or (state.origin and self.giving.give_one(now))):
+            if not (self._backlog.send_one(now) or (state.origin and self.giving.give_one(now))):
                 return
 
-    def _pass_one(self, now: float) -> bool:
-        """Start one send of layer 1, to an idle neighbour if there is one; False if none can."""
-        if self._all_busy or not (self._passing or self._rests):
-            return False
-        for depth_max in range(PIPELINE_MAX):
-            for jobs in (self._passing, self._rests):
-                for job in list(islice(jobs, LOOKAHEAD_MAX)):
-                    started = self._pass_step(job, now, depth_max)
-                    if jobs is self._passing and job.few >= len(job.targets):
-                        self._passing.remove(job)
-                        self._rests.append(job)
-                        self.offered_to_all(job.giver, job.index)
-                    if not job.targets and job in self._rests:
-                        self._rests.remove(job)
-                    if started:
-                        return True
-        while len(self._rests) > RESTS_MAX:
-            self._rests.popleft()
-        self._all_busy = True
-        return False
-
-    def skip_those_behind(self, now: float) -> None:
-        """In a star receivers for whom chunks pile up are slower than the others: layer 2 is their
-        way. In a tree they are the unlucky ones of a full uplink (simulated: with 5 ms of latency 3
-        of 200 equal machines were left out for it)."""
-        if not self.view.alone:
-            return
-        if len(self._passing) + len(self._rests) <= BEHIND_MAX:
-            return
-        waiting = _waited_for((*self._passing, *self._rests))
-        for peer, count in waiting.items():
-            neighbour = self._state.neighbours.get(peer)
-            if (
-                count > BEHIND_MAX
-                and neighbour is not None
-                and neighbour.skipped_until_s <= now
-                and 2 * len(waiting) <= self._reach
-            ):
-                neighbour.skip(now)
+    def tick(self, now: float) -> None:
+        """Time passes, whatever else happens. In a tree nobody is left to layer 2 because chunks
+        pile up for it: there those are the unlucky ones of a full uplink (simulated: with 5 ms of
+        latency 3 of 200 equal machines were left out for it)."""
+        if self.view.alone:
+            self._backlog.skip_those_behind(now)
+        self._backlog.drop_needless(now)
+        self.giving.look_again()
+        self.return_credit()
 
     def held_up_by(self, receivers: int) -> list[PeerId]:
-        """In a tree: whom most of the chunks in front wait for, if that is no more than half of all
-        `receivers`. This node's uplink has room then, and it is they who take too little; how long
-        they take for a chunk need not show it to a node that never had more to send."""
-        front = list(islice(self._passing, LOOKAHEAD_MAX))
-        waiting = _waited_for(front)
-        if 2 * len(waiting) > receivers:
-            return []
-        return [peer for peer, count in waiting.items() if 2 * count > len(front)]
-
-    def _pass_step(self, job: Passing, now: float, depth_max: int) -> bool:
-        """Send the job's chunk to the first target that can take it; drop those that need not."""
-        state = self._state
-        if job.index not in state.have:
-            job.targets.clear()  # it rotted on the disk since
-            return False
-        for _ in range(len(job.targets)):
-            peer, role = job.targets.popleft()
-            neighbour = state.neighbours.get(peer)
-            if neighbour is None or job.index in neighbour.have or job.index in neighbour.sending:
-                continue
-            if neighbour.skipped_until_s > now:
-                continue  # its socket stays full: layer 2 is its way
-            if len(neighbour.sending) <= depth_max:
-                state.send_chunk(neighbour, job.index, now, role, job.plan)
-                return True
-            job.targets.append((peer, role))
-        return False
+        """In a tree; see `Backlog.held_up_by`."""
+        return self._backlog.held_up_by(receivers)
 
     def look_again(self) -> None:
-        """Somebody may be able to take a chunk now."""
-        self._all_busy = False
+        """Anybody may be able to take a chunk now."""
+        self._backlog.look_again()
+        self.giving.look_again()
+
+    def sent(self, peer: PeerId) -> None:
+        """A chunk left for `peer`, who may take another."""
+        self._backlog.sent(peer)
         self.giving.look_again()
 
     def left(self, peer: PeerId) -> None:
@@ -282,19 +195,14 @@ class OwnerPush:
     @property
     def busy(self) -> bool:
         """There is something given or to be passed on."""
-        return bool(self._passing or self._rests) or self.giving.busy
+        return not self._backlog.is_empty or self.giving.busy
 
     @property
     def behind(self) -> bool:
         """Too much is to be passed on to serve anybody beside: that would only be late, too."""
-        return len(self._passing) > AHEAD_MAX
+        return len(self._backlog) > AHEAD_MAX
 
     @property
     def backlog(self) -> int:
         """Chunks that wait to be passed on."""
-        return len(self._passing)
-
-
-def _waited_for(jobs: Iterable[Passing]) -> Counter[PeerId]:
-    """By receiver, how many of these chunks are still to be sent to it."""
-    return Counter(peer for job in jobs for peer, _ in job.targets)
+        return len(self._backlog)

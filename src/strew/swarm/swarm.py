@@ -254,9 +254,7 @@ class Swarm:
         self._tick_s = now + TICK_S if self._active() else None
         state.look_at_others(now)
         state.skip_full_sockets(now)
-        self._push.skip_those_behind(now)
-        self._push.look_again()
-        self._push.return_credit()
+        self._push.tick(now)
         if state.origin:
             self._push.giving.reclaim(now)
         if self.fit:
@@ -482,7 +480,7 @@ class Swarm:
         neighbour = self._state.neighbours.get(event.peer)
         if neighbour is not None:
             self._state.send_ended(neighbour, event.index, now, done=True)
-            self._push.look_again()
+            self._push.sent(event.peer)
             self._handover.sent(event.index, now)
 
     def _on_not_sent(self, event: ChunkNotSent, now: float) -> None:
