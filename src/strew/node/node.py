@@ -157,6 +157,7 @@ class Node:
         self._often: dict[type, Callable[[Any, float], None]] = {
             **dict.fromkeys(get_args(ChunkEvent), self._on_chunk),
             MessageReceived: self._on_message,
+            Tick: self._on_tick,
         }
 
     # --- the door --------------------------------------------------------------------------------
@@ -180,8 +181,6 @@ class Node:
 
     def _handle_rare(self, event: Event, now: float) -> None:
         match event:
-            case Tick():
-                self._on_tick(now)
             case LinkUp():
                 self._on_link(event, now)
             case LinkLost():
@@ -259,11 +258,18 @@ class Node:
 
     # --- time ------------------------------------------------------------------------------------
 
-    def _on_tick(self, now: float) -> None:
+    def _on_tick(self, event: Tick, now: float) -> None:
+        """Swarms want many of these, everything else a few in a second."""
         for key, part in list(self.participations.items()):
             due = part.swarm.deadline()
             if due is not None and due <= now:
-                self._to_swarm(key, Tick(), now)
+                self._to_swarm(key, event, now)
+        if self._slow_due_s is not None and self._slow_due_s <= now:
+            self._pass_time(now)
+            self._look_ahead()
+
+    def _pass_time(self, now: float) -> None:
+        """For all but the swarms."""
         if self._refresh_s is not None and now >= self._refresh_s:
             fetching = [p for p in self.participations.values() if p.state == "fetching"]
             for part in fetching:
