@@ -7,7 +7,6 @@ from strew.messages import PeerId
 from strew.telemetry.course import Course
 from strew.telemetry.pace import Pace
 from strew.telemetry.protocol import (
-    COLUMNS_MAX,
     TICKS_PER_S,
     Downlink,
     Source,
@@ -66,17 +65,6 @@ def test_time_in_which_nobody_looked_does_not_count() -> None:
     course.look(101.0, Posture(Downlink.FINISHING, Uplink.SENDING))
     assert course.telemetry(101.0, Bitfield(4), timeline=True).down[1] == pytest.approx(0.5)
     assert course.timeline is None, "it never fetched"
-
-
-def test_a_column_of_the_map_has_the_source_of_most_of_its_chunks() -> None:
-    course = Course(ARTIFACT, 0.0, fetches=True)
-    course.found(Bitfield(1024), [1] * 1024)
-    for index in (0, 1, 5):
-        course.received(index, Source.FAR, 1)
-    course.received(2, Source.ORIGIN, 1)
-    sources = course.sources()
-    assert len(sources) == COLUMNS_MAX
-    assert sources[:3] == "330"
 
 
 def test_the_fastest_second_counts_and_no_shorter_burst() -> None:

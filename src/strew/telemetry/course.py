@@ -13,13 +13,13 @@ from strew.content.bitfield import Bitfield
 from strew.publication import ArtifactText
 from strew.telemetry.pace import Pace
 from strew.telemetry.protocol import (
-    COLUMNS_MAX,
     Downlink,
     Source,
     SwarmTelemetry,
     Timeline,
     Uplink,
 )
+from strew.telemetry.source_map import SourceMap
 from strew.telemetry.timeline import (
     AWAITING,
     DOWN,
@@ -68,7 +68,7 @@ class Course:
         self.told = not fetches
         """Whether somebody heard of its end."""
         self.ended_s: float | None = None if fetches else now
-        self._sources = bytearray()
+        self._sources = SourceMap(0)
         self._log = fetch_log() if fetches else None
         self._timeline: Timeline | None = None
         self._looked_s = now
@@ -83,7 +83,7 @@ class Course:
         """It is known what chunks there are, and which of them are here. Those that nobody sent
         were on this machine already."""
         if len(self._sources) != have.size:
-            self._sources = bytearray(have.size)
+            self._sources = SourceMap(have.size)
         for index in have:
             if self._sources[index] == Source.MISSING:
                 self._sources[index] = Source.LOCAL
@@ -198,7 +198,7 @@ class Course:
             artifact=self.artifact,
             have=have.to_wire(),
             chunk_count=have.size,
-            sources=self.sources(),
+            sources=self._sources.digits(),
             origin=self.origin,
             received_origin_bytes=self.by_source[Source.ORIGIN],
             received_near_bytes=self.by_source[Source.NEAR],
@@ -221,18 +221,3 @@ class Course:
             failed=self.failed,
             timeline=self._timeline if timeline else None,
         )
-
-    def sources(self) -> str:
-        """A digit of Source for each column of the map of chunks."""
-        count = len(self._sources)
-        columns = min(count, COLUMNS_MAX)
-        return "".join(
-            str(_most(self._sources, column * count // columns, (column + 1) * count // columns))
-            for column in range(columns)
-        )
-
-
-def _most(sources: bytearray, first: int, end: int) -> int:
-    """Which source most of these chunks came from, of those that are here."""
-    among = sources[first:end]
-    return max(range(1, len(Source)), key=among.count) if any(among) else int(Source.MISSING)
