@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from strew.messages import ChunksFound, Request, Role
 from strew.swarm.haves import (
     BATCH_MAX,
     BATCH_S,
+    BATCH_S_PER_NEIGHBOUR,
     INDEXES_MAX,
-    PUSHED_BATCH_MAX,
     PUSHED_BATCH_S,
     TO_SEED_S,
 )
@@ -69,9 +71,25 @@ def test_while_chunks_come_by_push_nobody_waits_to_hear_of_them() -> None:
     board = Board()
     board.joins("a")
     board.joins("o", origin=True)
-    board.brings("o", 1, Role.COPIED)
-    assert board.wait(PUSHED_BATCH_S - TICK_S) == []
-    assert board.wait(2 * TICK_S) == ["a: Have 1"]
+    began_s, chunk, lines = board.now, 0, board.brings("o", 0, Role.COPIED)
+    while not lines:
+        chunk += 1
+        lines = board.wait(2 * TICK_S) or board.brings("o", chunk, Role.COPIED)
+    assert board.now - began_s == pytest.approx(PUSHED_BATCH_S, abs=3 * TICK_S)
+    assert said(lines, "a: Have") == ["a: Have " + " ".join(map(str, range(chunk)))]
+
+
+def test_many_neighbours_hear_less_often() -> None:
+    """All together they hear about as often as few."""
+    board = Board(100)
+    names = [f"n{number}" for number in range(20)]
+    for name in names:
+        board.joins(name)
+    board.brings("b", 1)
+    board.brings("b", 2)
+    wait_s = BATCH_S_PER_NEIGHBOUR * len(names)
+    assert said(board.wait(wait_s - 2 * TICK_S), "Have") == []
+    assert said(board.wait(3 * TICK_S), "Have") == [f"{name}: Have 2" for name in names]
 
 
 def test_a_full_batch_of_pushed_chunks_leaves_at_once() -> None:
@@ -79,11 +97,11 @@ def test_a_full_batch_of_pushed_chunks_leaves_at_once() -> None:
     board.joins("a")
     board.joins("o", origin=True)
     lines: list[str] = []
-    for chunk in range(PUSHED_BATCH_MAX):
+    for chunk in range(BATCH_MAX):
         assert lines == []
         lines = board.brings("o", chunk, Role.COPIED)
     [line] = lines
-    assert len(line.split()) - 2 == PUSHED_BATCH_MAX
+    assert len(line.split()) - 2 == BATCH_MAX
 
 
 def test_what_no_offer_goes_with_is_batched() -> None:
@@ -96,9 +114,9 @@ def test_what_no_offer_goes_with_is_batched() -> None:
 
 
 def test_a_full_batch_leaves_at_once() -> None:
-    board = Board(200)
+    board = Board(1000)
     board.joins("a")
-    board.brings("b", 100)  # told with an offer, which then stands
+    board.brings("b", 999)  # told with an offer, which then stands
     lines = [line for chunk in range(BATCH_MAX) for line in board.brings("b", chunk)]
     assert len(said(lines, "Have")) == 1
 

@@ -11,15 +11,15 @@ from strew.messages import Have
 from strew.swarm.neighbour import Neighbour
 from strew.swarm.state import FEW_CHUNKS, SwarmState
 
-BATCH_S = 0.1
-"""Haves are gathered for so long: at 24 neighbours more often would cost more than the chunks."""
+BATCH_S, BATCH_S_PER_NEIGHBOUR = 0.1, 0.01
+"""Haves are gathered for so long, and for so long for each neighbour: a hundred messages a second
+to all of them together. At 24 neighbours more often costs more than the chunks."""
 
-PUSHED_BATCH_S = 0.4
-"""... and for so long while chunks come by push: nobody waits to hear of them then. At 24
-neighbours and 25 Mbit/s haves at 0.1 s took a third of the processor's time."""
+PUSHED_BATCH_S = 1.0
+"""... and for so long, the longest, while chunks come by push: nobody waits to hear of them then.
+At 24 neighbours and 25 Mbit/s haves at 0.1 s took a third of the processor's time."""
 
-BATCH_MAX = 64
-PUSHED_BATCH_MAX = 256
+BATCH_MAX = 256
 """... or until so many are gathered."""
 
 TO_SEED_S = 1.0
@@ -35,7 +35,6 @@ class Haves:
 
     def __init__(self, state: SwarmState) -> None:
         self._state = state
-        self._batch_s = 0.0 if len(state.lengths) <= FEW_CHUNKS else BATCH_S
         self._stored: list[int] = []
         self._told = 0
         self._since_s = 0.0
@@ -73,16 +72,21 @@ class Haves:
         if min(self._told, self._told_seeds) == stored:
             return
         done = self._state.have.complete
-        wait_s, most = self._batch_s, BATCH_MAX
-        if wait_s and now < self._state.pushing_until_s:
-            wait_s, most = PUSHED_BATCH_S, PUSHED_BATCH_MAX
         fresh = stored - self._told
-        if fresh and (done or fresh >= most or now - self._since_s >= wait_s):
+        if fresh and (done or fresh >= BATCH_MAX or now - self._since_s >= self._batch_s(now)):
             self._told = stored
             self._tell(seeds=False)
         if self._told_seeds < stored and (done or now - self._seeds_since_s >= TO_SEED_S):
             self._told_seeds = stored
             self._tell(seeds=True)
+
+    def _batch_s(self, now: float) -> float:
+        state = self._state
+        if len(state.lengths) <= FEW_CHUNKS:
+            return 0.0
+        if now < state.pushing_until_s:
+            return PUSHED_BATCH_S
+        return min(max(BATCH_S, BATCH_S_PER_NEIGHBOUR * len(state.neighbours)), PUSHED_BATCH_S)
 
     def _tell(self, seeds: bool) -> None:
         for neighbour in self._state.neighbours.values():
