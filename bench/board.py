@@ -9,8 +9,9 @@ on in no window, so that the CPU time is that of telemetry and boards alone. Fig
 
 * at rest: the share of a core that the tracker takes with the fleet's leases alone. It is in all
   shares below;
-* with nobody looking: the CPU time of one message (TELEMETRY_COST_S of strew.tracker.observer), and
-  the share of a core that the fleet costs at the pace the tracker asks for;
+* with nobody looking: the CPU time of one message (TELEMETRY_COST_S of
+  strew.tracker.telemetry_pace), and the share of a core that the fleet costs at the pace the
+  tracker asks for;
 * with one onlooker on the event stream: the share of a core, and the stream's bytes a minute;
 * the whole board: its bytes, and the seconds until it is here.
 """

@@ -8,7 +8,6 @@ less of it, what an onlooker costs by the bytes a board may send, and what is ke
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -42,6 +41,7 @@ from strew.tracker.probing import probe
 from strew.tracker.recordings import Recordings
 from strew.tracker.reports import SwarmReport
 from strew.tracker.sight import Sight, told_of
+from strew.tracker.telemetry_pace import TelemetryPace
 
 BOARDS_MAX: Final = 16
 """Boards kept, those that were looked at or moved last. Lower: who looks at many transfers makes
@@ -69,31 +69,6 @@ those of 1000 machines takes 24 ms."""
 
 LINGER_S: Final = 12.0
 """A transfer that is over is looked after for so long after its last word."""
-
-NEXT_MIN_S: Final = 0.5
-"""A node is never asked to tell more often."""
-
-NEXT_MAX_S: Final = 300.0
-"""A node is asked to tell within so long: the largest fleet is, at this cost, just heard."""
-
-TELEMETRY_COST_S: Final = 0.0005
-"""What one message costs this process, HTTP and all (`python -m bench.board`)."""
-
-TELEMETRY_SHARE: Final = 0.022
-"""Of one core: what the telemetry of a whole fleet may cost. Frames to onlookers, curves and
-judgements take the rest of 0.05. Lower: less is seen of large fleets; higher: less is left for
-announces."""
-
-SPREAD: Final = 0.5
-GOLDEN: Final = 0.6180339887
-"""Machines that begin at one moment must not tell at one moment for ever: waits differ by so much,
-one from the next as the multiples of the golden section do, which fill any range evenly (Knuth,
-TAOCP 3, 6.4, theorem S)."""
-
-TOGETHER_S: Final = 0.25
-"""Messages are asked for at multiples of this, for a process that wakes for each one alone spends
-about as much on waking as on the message. Lower: that; higher: what onlookers see moves in jerks.
-"""
 
 TELEMETRY_PER_S: Final = 4.0
 TELEMETRY_BURST: Final = 8
@@ -139,9 +114,12 @@ class Observer:
         self._probed_s: dict[PeerId, float] = {}
         self._probing: set[asyncio.Task[None]] = set()
         self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
-        self._answered = 0
-        self.wait_s = NEXT_MIN_S
+        self._pace = TelemetryPace()
+
+    @property
+    def wait_s(self) -> float:
         """How long each node is asked to wait between two messages."""
+        return self._pace.wait_s
 
     def handlers(self) -> dict[str, Handler]:
         """What is served here, by op of strew.access.routes."""
@@ -253,14 +231,16 @@ class Observer:
     # --- time passes -----------------------------------------------------------------------------
 
     async def _keep_looking(self) -> None:
+        now = asyncio.get_running_loop().time
         while True:
+            due_s = now() + TICK_S
             await asyncio.sleep(TICK_S)
             try:
-                self._look()
+                self._look(now() - due_s)
             except Exception:  # a fault of ours must not end what is shown of everything else
                 _log.exception("looking after transfers failed")
 
-    def _look(self) -> None:
+    def _look(self, late_s: float) -> None:
         now = self._clock()
         self._informants.fade(now)
         bans = self._informants.bans(now)
@@ -282,8 +262,7 @@ class Observer:
             for row in board.silent(now, self.wait_s):
                 self._probe(board, row, now)
         telling = self._informants.telling(now, 2 * self.wait_s + TICK_S)
-        fleet_s = max(telling, waiting) * TELEMETRY_COST_S / TELEMETRY_SHARE
-        self.wait_s = min(NEXT_MAX_S, max(NEXT_MIN_S, fleet_s))
+        self._pace.look(max(telling, waiting), late_s)
 
     def _is_looked_at(self, artifact: ArtifactId, now: float) -> bool:
         looked_s = self._looked_s.get(artifact, 0.0)
@@ -372,11 +351,7 @@ class Observer:
             self.tell(told, now)
             if self._recordings is not None:
                 self._recordings.heard(record, told, now)
-        self._answered += 1
-        turn = self._answered * GOLDEN % 1.0
-        due_s = now + self.wait_s * (1.0 + SPREAD * (turn - 0.5))
-        due_s = math.ceil(due_s / TOGETHER_S) * TOGETHER_S
-        return _json(TelemetryWanted(round(due_s - now, 3)))
+        return _json(TelemetryWanted(round(self._pace.next_s(now), 3)))
 
     async def _board(self, request: web.Request) -> web.Response:
         artifact = parse_artifact_id(request.match_info["id"])
