@@ -397,6 +397,34 @@ def test_a_seed_is_quiet_until_somebody_joins() -> None:
     assert told(table.joins(LOWER), Join) == [LOWER]
 
 
+def test_sources_of_peers_are_looked_at_when_one_is_due_and_not_with_each_tick(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A swarm that is busy wants twenty ticks a second; announces and dials go on all the same."""
+    table = Table()
+    table.opens()
+    table.links(LOWER)
+    table.joins(LOWER, have=3)
+    passed_s: list[float] = []
+    tick = table.node._discovery.tick
+
+    def counted(now: float) -> None:
+        passed_s.append(now)
+        tick(now)
+
+    monkeypatch.setattr(table.node._discovery, "tick", counted)
+    ticks, until_s, announces = 0, table.now + 20.0, 0
+    while table.now < until_s:
+        due_s = table.node.deadline()
+        assert due_s is not None
+        table.now = max(table.now, due_s)
+        announces += len(of(SendAnnounce, table.play(Tick())))
+        ticks += 1
+    assert ticks >= 300
+    assert 20 <= len(passed_s) <= 100, "each second of a fetch, and when somebody is to be told"
+    assert announces >= 1
+
+
 @pytest.mark.parametrize(
     "join",
     [
