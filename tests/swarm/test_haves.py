@@ -8,9 +8,11 @@ from strew.messages import ChunksFound, Request, Role
 from strew.swarm.haves import (
     BATCH_MAX,
     BATCH_S,
+    BATCH_S_MAX,
     BATCH_S_PER_NEIGHBOUR,
     INDEXES_MAX,
     PUSHED_BATCH_S,
+    PUSHED_BATCH_S_PER_NEIGHBOUR,
     TO_SEED_S,
 )
 from strew.swarm.swarm import TICK_S
@@ -71,12 +73,26 @@ def test_while_chunks_come_by_push_nobody_waits_to_hear_of_them() -> None:
     board = Board()
     board.joins("a")
     board.joins("o", origin=True)
-    began_s, chunk, lines = board.now, 0, board.brings("o", 0, Role.COPIED)
-    while not lines:
+    board.brings("o", 1, Role.COPIED)
+    assert board.wait(PUSHED_BATCH_S - TICK_S) == []
+    assert board.wait(2 * TICK_S) == ["a: Have 1"]
+
+
+@pytest.mark.parametrize("neighbours", [24, 60])
+def test_many_neighbours_wait_longer_for_what_is_pushed(neighbours: int) -> None:
+    """But a second at most."""
+    board = Board(100, slots=0)
+    board.joins("o", origin=True)
+    for number in range(neighbours - 1):
+        board.joins(f"n{number}")
+    began_s, chunk, heard = board.now, 0, board.brings("o", 0, Role.COPIED)
+    while not heard:
         chunk += 1
-        lines = board.wait(2 * TICK_S) or board.brings("o", chunk, Role.COPIED)
-    assert board.now - began_s == pytest.approx(PUSHED_BATCH_S, abs=3 * TICK_S)
-    assert said(lines, "a: Have") == ["a: Have " + " ".join(map(str, range(chunk)))]
+        heard = said(board.wait(2 * TICK_S), "n0: Have")
+        heard = heard or said(board.brings("o", chunk, Role.COPIED), "n0: Have")
+    wait_s = min(PUSHED_BATCH_S_PER_NEIGHBOUR * neighbours, BATCH_S_MAX)
+    assert wait_s - TICK_S <= board.now - began_s <= wait_s + 3 * TICK_S
+    assert heard == ["n0: Have " + " ".join(map(str, range(chunk)))]
 
 
 def test_many_neighbours_hear_less_often() -> None:

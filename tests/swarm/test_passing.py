@@ -22,7 +22,7 @@ PEERS = [PeerId(name) for name in "abcdef"]
 
 
 class Node:
-    """An inner node's backlog with `PEERS` as neighbours, and who was to be sent what."""
+    """An inner node's backlog with `PEERS` as neighbours, and the chunks it said were offered."""
 
     def __init__(self) -> None:
         full = Bitfield.full(CHUNKS)
@@ -92,6 +92,8 @@ def test_nobody_with_room_waits_for_a_chunk_whatever_happened(seed: int) -> None
         assert node.could_take(now) == [], (seed, step, what)
         deepest = max(deepest, len(backlog))
     assert not unsent and deepest > LOOKAHEAD_MAX
+    waiting = [passing.index for passing in backlog._waiting]
+    assert sorted(node.offered + waiting) == list(range(CHUNKS)), "each is told of once"
 
 
 def test_nothing_is_searched_while_nobody_became_free(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,15 @@ from strew.swarm.neighbour import Neighbour
 from strew.swarm.state import FEW_CHUNKS, SwarmState
 
 BATCH_S, BATCH_S_PER_NEIGHBOUR = 0.1, 0.01
-"""Haves are gathered for so long, and for so long for each neighbour: a hundred messages a second
-to all of them together. At 24 neighbours more often costs more than the chunks."""
+"""Haves are gathered for so long, or for so long for each neighbour: at 24 neighbours more often
+costs more than the chunks. Lower: that; higher: who lacks a chunk hears late who has it."""
 
-PUSHED_BATCH_S = 1.0
-"""... and for so long, the longest, while chunks come by push: nobody waits to hear of them then.
-At 24 neighbours and 25 Mbit/s haves at 0.1 s took a third of the processor's time."""
+PUSHED_BATCH_S, PUSHED_BATCH_S_PER_NEIGHBOUR = 0.4, 0.025
+"""... and for so long while chunks come by push: nobody waits to hear of them then. At 24
+neighbours and 25 Mbit/s haves at 0.1 s took a third of the processor's time."""
+
+BATCH_S_MAX = 1.0
+"""... and never for longer."""
 
 BATCH_MAX = 256
 """... or until so many are gathered."""
@@ -81,12 +84,14 @@ class Haves:
             self._tell(seeds=True)
 
     def _batch_s(self, now: float) -> float:
+        """How long what is fresh waits for more."""
         state = self._state
         if len(state.lengths) <= FEW_CHUNKS:
             return 0.0
+        least_s, each_s = BATCH_S, BATCH_S_PER_NEIGHBOUR
         if now < state.pushing_until_s:
-            return PUSHED_BATCH_S
-        return min(max(BATCH_S, BATCH_S_PER_NEIGHBOUR * len(state.neighbours)), PUSHED_BATCH_S)
+            least_s, each_s = PUSHED_BATCH_S, PUSHED_BATCH_S_PER_NEIGHBOUR
+        return min(max(least_s, each_s * len(state.neighbours)), BATCH_S_MAX)
 
     def _tell(self, seeds: bool) -> None:
         for neighbour in self._state.neighbours.values():

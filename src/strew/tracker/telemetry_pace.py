@@ -20,7 +20,7 @@ judgements take the rest of 0.05. Lower: less is seen of large fleets; higher: l
 announces."""
 
 LATE_S: Final = 0.01
-"""A process that wakes up so much too late waits for a processor as long again as it works. Lower:
+"""A tracker that wakes up so much too late, as it waits for a processor, asks half as often. Lower:
 an idle machine's jitter counts; higher: telemetry takes time that payload needs."""
 
 STRAIN_MAX: Final = 5.0
