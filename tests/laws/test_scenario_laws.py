@@ -93,6 +93,21 @@ def test_each_boundary_between_two_racks_is_crossed_about_once_a_chunk(seed: int
     assert 1.0 <= crossed <= CROSSED_MAX
 
 
+@pytest.mark.parametrize("nodes", [12, 40])
+def test_how_a_transfer_goes_does_not_hang_on_the_rate_of_the_links(nodes: int) -> None:
+    """A chunk of 1 MB that a dozen links share takes 0.1 s at 1 Gbit/s and 4 s at 25 Mbit/s: what
+    is waited for in seconds is not called late for that."""
+    print("seed 1")
+    terms = replace(SMALL, nodes=nodes, chunks=100, size_bytes=112_000_000)
+    quick, thin = (
+        simulate(SWARM, "flash", replace(terms, rate_bytes_per_s=rate)).result
+        for rate in (125e6, 3.125e6)
+    )
+    assert thin.ratio_to_bound < 1.03 * quick.ratio_to_bound
+    assert thin.origin_sent_ratio < 1.01
+    assert thin.duplicate_ratio < 0.03
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_same_seed_takes_the_same_course(scenario: str) -> None:
     digests = [first_run(scenario, seed).trace_digest for seed in SEEDS]

@@ -9,7 +9,7 @@ from strew.swarm.giving import (
     FORGIVEN_CHUNKS,
     LATE_RATIO,
     OWNER_CREDIT,
-    PASS_TIME_FIRST_S,
+    PASS_TIME_FIRST_MAX_S,
     PIPELINE_MAX,
     SEEN_WITHIN_S,
     TAIL_S,
@@ -509,7 +509,7 @@ def test_when_this_process_stood_still_no_owner_was_late() -> None:
     board, lines = origin_with("ab", chunks=4)
     for owner, chunk in given(lines):
         board.sent(owner, chunk)
-    late_s = PASS_TIME_FIRST_S * LATE_RATIO
+    late_s = PASS_TIME_FIRST_MAX_S * LATE_RATIO
     board.now += late_s + 1.0
     assert given(board.wait(1.0)) == []
     assert given(board.wait(late_s)), "but these are late"

@@ -11,6 +11,8 @@ from strew.swarm.liars import BAN_BAD_S
 from strew.swarm.neighbour import STALLS_MAX
 from strew.swarm.offers import (
     BAN_STALLED_S,
+    STALL_DEFAULT_S,
+    STALL_RATIO,
     STARVED_AFTER_S,
     UNANSWERED_MIN_S,
 )
@@ -469,7 +471,7 @@ def test_where_another_delivers_the_one_that_stalls_is_dropped() -> None:
     for sender, chunk in chunks.items():
         board.begins(sender, chunk)
     for _ in range(STALLS_MAX + 1):
-        board.wait(3.0)
+        board.wait(STALL_DEFAULT_S * STALL_RATIO + 0.1)
         [(_, chunk)] = asked(board.offers("c"))[:1] or [("c", 0)]
         board.brings("c", chunk)
     assert {who for who, _, _ in board.drops} >= {"a", "b"}
@@ -477,7 +479,7 @@ def test_where_another_delivers_the_one_that_stalls_is_dropped() -> None:
 
 def test_one_chunk_that_comes_forgives_the_stalls_before_it() -> None:
     board, chunk = stalled_board()
-    board.wait(4.0)
+    board.wait(STALL_DEFAULT_S + 0.5)
     assert board.neighbour("a").stalls > 0
     board.stores("a", chunk)
     assert board.neighbour("a").stalls == 0

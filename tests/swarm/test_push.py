@@ -122,7 +122,7 @@ def test_a_mate_that_joined_after_the_passing_gets_the_chunk_by_layer_2() -> Non
 
 def test_a_receiver_whose_socket_stays_full_is_skipped_and_served_later_by_layer_2() -> None:
     board = owner_of("abcd")
-    for chunk in range(3):  # so that sends have a usual time
+    for chunk in range(10, 17):  # so that it is known how long a send takes
         board.brings("o", chunk, Role.OWNED)
         for mate in "abcd":
             board.now += 0.01
@@ -136,7 +136,7 @@ def test_a_receiver_whose_socket_stays_full_is_skipped_and_served_later_by_layer
             lines += board.sent(mate, 5)
     assert "o: Passed 5" in lines, "the credit does not wait for the full socket"
     assert board.slots.pushing == 1
-    board.wait(0.4)
+    board.wait(0.6)
     assert (board.slots.pushing, board.slots.detached) == (0, 1), "its slot is free again"
     lines = board.brings("o", 6, Role.OWNED)
     for mate in "abcd":

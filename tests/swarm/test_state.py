@@ -17,9 +17,11 @@ from strew.swarm.state import (
     MEASURE_S,
     PATIENCE_FIRST_S,
     PATIENCE_MIN_S,
+    PUSHING_ARRIVALS,
     PUSHING_MAX_S,
     PUSHING_MIN_S,
     SLOW_RATIO,
+    TIMED_MIN,
     SwarmState,
 )
 
@@ -145,10 +147,45 @@ def test_a_push_lasts_as_long_as_its_usual_gaps_within_bounds() -> None:
     of = state()
     for turn in range(100):
         of.pushed(0, 1.0 + 0.001 * turn)
-    assert of.pushing_until_s == pytest.approx(1.099 + PUSHING_MIN_S)
+    assert lasts_s(of, 1.099) == pytest.approx(PUSHING_MIN_S)
     for turn in range(100):
         of.pushed(0, 2.0 + 0.5 * turn)
-    assert of.pushing_until_s == pytest.approx(51.5 + PUSHING_MAX_S)
+    assert lasts_s(of, 51.5) == pytest.approx(PUSHING_MAX_S)
+
+
+def test_where_a_chunk_takes_seconds_to_arrive_a_push_may_pause_for_some_of_them() -> None:
+    of = state()
+    of.arrives(1.0)
+    of.pushed(0, 1.0)
+    assert lasts_s(of, 1.0) > PUSHING_MAX_S, "the first one is still under way"
+    for turn in range(100):
+        of.arrived(1000, 5.0)
+        of.pushed(0, 6.0 + 5.0 * turn)
+    assert lasts_s(of, 501.0) == pytest.approx(PUSHING_ARRIVALS * 5.0)
+
+
+def test_how_long_a_chunk_takes_is_the_mean_of_the_first_then_of_the_last() -> None:
+    of = state()
+    assert of.usual_s(9.0) == 0.0
+    of.arrives(1.0)
+    assert of.usual_s(4.0) == 3.0, "at least as long as the first takes already"
+    for seconds in (1.0, 2.0, 6.0):
+        of.arrived(1000, seconds)
+    assert of.usual_s(9.0) == pytest.approx(3.0)
+    assert of.arrival_s(500) == pytest.approx(1.5)
+    for _ in range(TIMED_MIN):
+        assert not of.arrivals_known
+        of.arrived(1000, 6.0)
+        if of.usual_s(9.0) > 5.0:
+            break
+    for _ in range(100):
+        of.arrived(1000, 1.0)
+    assert of.arrivals_known and of.usual_s(9.0) == pytest.approx(1.0, abs=0.01)
+
+
+def lasts_s(of: SwarmState, since_s: float) -> float:
+    """How long pushing is taken to go on after this, to the millisecond."""
+    return next(ms / 1000 for ms in range(1_000_000) if not of.pushing(since_s + ms / 1000))
 
 
 def test_the_middle_neighbour_says_how_far_pushing_is() -> None:
@@ -189,18 +226,34 @@ def test_the_end_of_a_send_that_is_not_is_ignored() -> None:
 
 
 def test_patience_grows_with_the_chunk_and_is_never_too_short() -> None:
+    quick, slow = state(), state()
+    assert quick.patience_s(0) == PATIENCE_FIRST_S
+    used_to(quick, meet(quick, "a"), 1e-6)
+    assert quick.patience_s(0) == PATIENCE_MIN_S
+    used_to(slow, meet(slow, "a"), 1.0)
+    assert slow.patience_s(0) == pytest.approx(4.0)
+
+
+def test_before_sends_were_timed_those_that_share_the_uplink_have_patience_in_proportion() -> None:
     of = state()
-    assert of.patience_s(0) == PATIENCE_FIRST_S
-    of.send_pace_s_per_byte = 1e-9
-    assert of.patience_s(0) == PATIENCE_MIN_S
-    of.send_pace_s_per_byte = 1e-3
-    assert of.patience_s(0) == 4.0
+    for name in "abc":
+        of.send_chunk(meet(of, name), 1, 1.0, Role.COPIED)
+    assert of.patience_s(0) == 3 * PATIENCE_FIRST_S
+    of.send_ended(of.neighbours[PeerId("a")], 1, 1.001, done=True)
+    assert of.patience_s(0) == 2 * PATIENCE_FIRST_S, "the first may have had the link for itself"
+
+
+def used_to(of: SwarmState, one: Neighbour, seconds: float) -> None:
+    """So long took every send until now."""
+    for turn in range(TIMED_MIN):
+        of.send_chunk(one, turn, 0.0, Role.SERVED)
+        of.send_ended(one, turn, seconds, done=True)
 
 
 def test_a_send_that_takes_too_long_is_detached_and_its_receiver_skipped() -> None:
     of = state(slots=1)
     one = meet(of, "a")
-    of.send_pace_s_per_byte = 1e-6
+    used_to(of, one, 0.001)
     of.send_chunk(one, 1, 1.0, 0)
     of.skip_full_sockets(1.1)
     assert one.slot is Slot.SERVING
@@ -318,7 +371,7 @@ def test_the_time_before_the_first_send_says_nothing_of_the_uplink() -> None:
 def test_a_receiver_whose_socket_has_room_again_is_skipped_no_longer() -> None:
     of = state()
     one = meet(of, "a")
-    of.send_pace_s_per_byte = 1e-6
+    used_to(of, one, 0.001)
     of.send_chunk(one, 1, 1.0, 0)
     of.skip_full_sockets(2.0)
     assert one.skipped_until_s == 2.0 + SKIP_FIRST_S

@@ -36,8 +36,10 @@ that an earlier version had. What few say may be a lie, and then nobody would ge
 a fifth that claims to have everything holds the others up; higher: what some machines have already
 is sent again."""
 
-PASS_TIME_FIRST_S = 2.0
-"""How long an owner may take before any other was timed."""
+PASS_TIME_FIRST_S, PASS_TIME_FIRST_MAX_S = 2.0, 30.0
+"""What an owner is taken to need for a chunk before that was timed: so long, or as long as it lasts
+already. The first chunks have their links for themselves and say little; and where all hang, it is
+layer 2 that helps."""
 
 PASS_TIME_MIN_S = 0.5
 """No owner is called late before this."""
@@ -54,9 +56,10 @@ PASSES_MIN = 6
 UNFIT_S = 30.0
 """A machine that failed as an owner gets no chunks to own for this long."""
 
-SEEN_WITHIN_S = 3.0
-"""A chunk whose owner says that it was offered to all must be seen elsewhere within this time: a
-complete neighbour hears haves each second, and the last copy is still on its way."""
+SEEN_WITHIN_S, SEEN_ROUNDS = 3.0, 3.0
+"""A chunk whose owner says that it was offered to all must be seen elsewhere within this time, and
+so many times the median owner's: a complete neighbour hears haves each second, and the last copy is
+still on its way."""
 
 UNSEEN_MAX = 3
 """Chunks in a row that were not seen elsewhere before their owner loses the right to own: it lies,
@@ -67,6 +70,9 @@ WITHHELD_S = 1.0
 
 TAIL_S = 0.3
 """After its last chunk it serves nobody for so long: that one is still on its way down."""
+
+WITHHELD_ROUNDS = 2.0
+"""... or for so many times what an owner usually takes with a chunk, where that is longer."""
 
 FORGIVEN_CHUNKS = 4
 """A stripe that was passed over, because its entry could take nothing, catches up on no more than
@@ -98,6 +104,10 @@ class Giving:
         self._turns = 0
         self._nobody = False
         self._given_s = 0.0
+        self._timed = False
+        self._timing_since_s: float | None = None
+        self._round_s = 0.0
+        """What the median owner takes with a chunk, as far as that was timed."""
         self._unfit_until_s: dict[PeerId, float] = {}
         self._most_unfit = False
         self._pass_times_s: dict[PeerId, float] = {}
@@ -121,6 +131,8 @@ class Giving:
         self._unfit_until_s.clear()  # what made them late may be gone with the old plan
         self._pass_times_s.clear()
         self._passes.clear()
+        self._timed = False
+        self._timing_since_s = None
         self.withhold(now, given=True)
         self.look_again()
 
@@ -236,6 +248,8 @@ class Giving:
 
     def _give(self, owner: Neighbour, stripe: int, index: int, now: float) -> None:
         self._given[index] = (owner.id, now)
+        if self._timing_since_s is None:
+            self._timing_since_s = now
         self._owed[owner.id] = self._owed.get(owner.id, 0) + 1
         self._turns += 1
         self._turn[owner.id] = self._turns
@@ -253,7 +267,9 @@ class Giving:
         place of one that nobody has, and what went out already is to be had elsewhere."""
         if given:
             self._given_s = now
-        withheld_s = WITHHELD_S if self._left else TAIL_S
+        least_s = WITHHELD_S if self._left else TAIL_S
+        round_s = self._round_s or self._state.usual_send_s
+        withheld_s = max(least_s, WITHHELD_ROUNDS * round_s)
         goes_on = self._view.entries > 0 and now < self._given_s + withheld_s
         self._state.withheld = (1 << len(self._out)) - 1 if goes_on else 0
 
@@ -287,8 +303,10 @@ class Giving:
         if len(self._state.neighbours) < 2:
             self._unproven.clear()
             return
-        times_s = sorted(self._pass_times_s.values())
-        median_s = times_s[(len(times_s) - 1) // 2] if times_s else PASS_TIME_FIRST_S
+        self._measure_round()
+        median_s = self._owner_s(now)
+        if not self._timed:
+            median_s = max(PASS_TIME_FIRST_S, median_s)
         for owner, usual_s in self._pass_times_s.items():
             slow_s = max(SLOW_OWNER_RATIO * median_s, PASS_TIME_MIN_S / SLOW_OWNER_RATIO)
             if usual_s > slow_s and self._passes[owner] >= PASSES_MIN:
@@ -305,6 +323,19 @@ class Giving:
         self._most_unfit = 2 * unfit > len(self._state.neighbours)
         self._prove(now)
 
+    def _measure_round(self) -> None:
+        """What the median owner takes, once most of them have passed on a few."""
+        times_s = sorted(self._pass_times_s.values())
+        if 2 * sum(count >= PASSES_MIN for count in self._passes.values()) > len(times_s):
+            self._timed = True
+            self._round_s = times_s[(len(times_s) - 1) // 2]
+
+    def _owner_s(self, now: float) -> float:
+        """What an owner needs for a chunk: not less than the first have needed by now."""
+        if self._timed or self._timing_since_s is None:
+            return self._round_s
+        return max(self._round_s, min(now - self._timing_since_s, PASS_TIME_FIRST_MAX_S))
+
     def unfit(self, now: float) -> list[PeerId]:
         """Owners that failed, unless most did."""
         if self._most_unfit:
@@ -318,7 +349,8 @@ class Giving:
 
     def _prove(self, now: float) -> None:
         """Give again what was said to be offered to all, and was seen nowhere but at its owner."""
-        while self._unproven and self._unproven[0][2] + SEEN_WITHIN_S <= now:
+        within_s = max(SEEN_WITHIN_S, SEEN_ROUNDS * self._owner_s(now))
+        while self._unproven and self._unproven[0][2] + within_s <= now:
             index, owner, credited_s = self._unproven.popleft()
             if self._elsewhere(index, owner) > 0:
                 self._unseen[owner] = 0

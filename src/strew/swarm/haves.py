@@ -89,7 +89,7 @@ class Haves:
         if len(state.lengths) <= FEW_CHUNKS:
             return 0.0
         least_s, each_s = BATCH_S, BATCH_S_PER_NEIGHBOUR
-        if now < state.pushing_until_s:
+        if state.pushing(now):
             least_s, each_s = PUSHED_BATCH_S, PUSHED_BATCH_S_PER_NEIGHBOUR
         return min(max(least_s, each_s * len(state.neighbours)), BATCH_S_MAX)
 

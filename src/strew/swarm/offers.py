@@ -40,7 +40,11 @@ STALL_MIN_S = 1.5
 """A chunk that began to arrive is never called stalled before this."""
 
 STALL_DEFAULT_S = 5.0
-"""A chunk that takes longer is asked for elsewhere, whatever the rates were."""
+"""A chunk that takes longer is asked for elsewhere."""
+
+STALL_RATIO = 2.0
+"""... unless the usual chunk takes half of that or more: then one that takes so many times as long;
+and twice as much where several arrive, and how long one takes beside others is not known yet."""
 
 SLOW_RATIO = 3.0
 """A chunk that takes so many times what it should is asked elsewhere."""
@@ -77,7 +81,6 @@ class Offers:
         self._news: dict[PeerId, Neighbour] = {}  # parked ones not known to be of no use now
         self._closed_seen = (0, 0, 0)
         self._urgent = 0  # chunks for which a holder was too late: locality no longer counts
-        self._receive_pace_s_per_byte = 0.0
         self._fed_s: float | None = None
         self._stored_s = 0.0
         self._starved_until_s = 0.0
@@ -154,8 +157,9 @@ class Offers:
     def _takes_s(self, neighbour: Neighbour) -> float:
         """How long an average chunk takes from its request until it is here. Who sent none yet
         answers at once and sends as others do, until it is known better."""
-        pace = neighbour.received_pace or self._receive_pace_s_per_byte
-        return neighbour.answer_s + pace * self._state.average_bytes
+        average_bytes = self._state.average_bytes
+        chunk_s = neighbour.received_pace * average_bytes or self._state.arrival_s(average_bytes)
+        return neighbour.answer_s + chunk_s
 
     def renew(self, neighbour: Neighbour, now: float) -> None:
         """If its running chunk is about to end, ask the same sender for the next one."""
@@ -171,7 +175,7 @@ class Offers:
         if neighbour.received_rate > 0:
             expected_s = length_bytes / neighbour.received_rate
         else:
-            expected_s = self._receive_pace_s_per_byte * length_bytes
+            expected_s = state.arrival_s(length_bytes)
         if started_s + expected_s - now > RENEW_LEAD_S:
             return
         if neighbour.answer_s > expected_s and self._parked:
@@ -194,7 +198,7 @@ class Offers:
         if now < self._starved_until_s:
             return near, near, near  # whoever has it
         far = near | (state.near_held ^ (state.near_held & urgent))
-        if now < state.pushing_until_s:
+        if state.pushing(now):
             return near, far, near | (self._all ^ urgent)
         return near, far, near | (state.mates_held ^ (state.mates_held & urgent))
 
@@ -263,6 +267,7 @@ class Offers:
         if index not in sender.arriving:
             self._comes[index] = self._comes.get(index, 0) + 1
         sender.arriving[index] = now
+        self._state.arrives(now)
         self._state.in_flight |= 1 << index
         if pushed:
             self._withdraw(index, sender)
@@ -302,10 +307,7 @@ class Offers:
                 sender.received(length_bytes, seconds)
                 if sender.hollow:
                     state.judge((sender,), hollow=False)
-                pace = seconds / length_bytes
-                if self._receive_pace_s_per_byte == 0.0:
-                    self._receive_pace_s_per_byte = pace
-                self._receive_pace_s_per_byte += 0.1 * (pace - self._receive_pace_s_per_byte)
+                state.arrived(length_bytes, seconds)
         self._withdraw(index, None)
         bit = 1 << index
         state.in_flight ^= state.in_flight & bit
@@ -348,7 +350,7 @@ class Offers:
                     else:
                         self._strike(neighbour, index, asked_s)
             for index, started_s in neighbour.arriving.items():
-                if now - started_s > self._stall_s(neighbour, index):
+                if now - started_s > self._stall_s(index):
                     self._stalled(neighbour, index, started_s, now)
                     break
             self.renew(neighbour, now)
@@ -358,22 +360,29 @@ class Offers:
         state = self._state
         if state.in_flight or self._fed_s is None:
             self._fed_s = now
-        elif now - self._fed_s > STARVED_AFTER_S:
+        elif now - self._fed_s > max(STARVED_AFTER_S, state.usual_s(now)):
             self._fed_s = now
             self._starved_until_s = now + STARVED_S
             state.judge(state.neighbours.values(), hollow=True)  # until they send something
 
     def _expected_s(self, neighbour: Neighbour, index: int) -> float:
         length_bytes = self._state.lengths[index]
+        expected_s = self._state.arrival_s(length_bytes)
         if neighbour.received_rate > 0:
-            return min(length_bytes / neighbour.received_rate, self._stall_max_s)
-        return min(self._receive_pace_s_per_byte * length_bytes, self._stall_max_s)
+            return min(length_bytes / neighbour.received_rate, self._longest_s(expected_s))
+        return expected_s
 
-    def _stall_s(self, neighbour: Neighbour, index: int) -> float:
-        expected_s = self._receive_pace_s_per_byte * self._state.lengths[index]
-        if self._receive_pace_s_per_byte == 0.0:
-            return self._stall_max_s
-        return min(STALL_MIN_S + SLOW_RATIO * expected_s, self._stall_max_s)
+    def _longest_s(self, usual_s: float) -> float:
+        """No chunk takes longer that usually takes so long, unless it stalled."""
+        return max(self._stall_max_s, STALL_RATIO * usual_s)
+
+    def _stall_s(self, index: int) -> float:
+        """After how long a chunk that arrives is called stalled."""
+        expected_s = self._state.arrival_s(self._state.lengths[index])
+        limit_s = self._longest_s(expected_s)
+        if not self._state.arrivals_known:
+            return max(limit_s, self._stall_max_s * min(len(self._comes), STALL_RATIO))
+        return min(STALL_MIN_S + SLOW_RATIO * expected_s, limit_s)
 
     def _stalled(self, neighbour: Neighbour, index: int, since_s: float, now: float) -> None:
         """Let others send the chunk; what still comes is kept if it comes first."""
