@@ -17,6 +17,7 @@ from strew.swarm.offers import (
     UNANSWERED_MIN_S,
 )
 from strew.swarm.serving import QUIET_S, RUN_MAX
+from strew.swarm.state import TIMED_MIN
 from strew.swarm.swarm import TICK_S
 from tests.swarm.board import ALL, Board
 
@@ -464,17 +465,35 @@ def test_where_all_stall_it_may_be_the_own_link_and_nobody_is_dropped() -> None:
 
 
 def test_where_another_delivers_the_one_that_stalls_is_dropped() -> None:
-    board = Board(credit=2)
+    board = Board(credit=4)
     for name in "abc":
         board.joins(name, ALL)
+    for _ in range(TIMED_MIN):  # so that it is known how long a chunk takes
+        board.brings("c", dict(asked(board.offers("c")))["c"])
     chunks = dict(asked(board.offers("a") + board.offers("b")))
     for sender, chunk in chunks.items():
         board.begins(sender, chunk)
     for _ in range(STALLS_MAX + 1):
-        board.wait(STALL_DEFAULT_S * STALL_RATIO + 0.1)
+        board.wait(3.0)
         [(_, chunk)] = asked(board.offers("c"))[:1] or [("c", 0)]
         board.brings("c", chunk)
     assert {who for who, _, _ in board.drops} >= {"a", "b"}
+
+
+def test_nobody_is_blamed_before_it_is_known_how_long_a_chunk_takes_beside_others() -> None:
+    """A thin link that all of them share: some come, and the others take long."""
+    board = Board(credit=3)
+    for name in "abc":
+        board.joins(name, ALL)
+    chunks = dict(asked(board.offers("a") + board.offers("b") + board.offers("c")))
+    for sender, chunk in chunks.items():
+        board.begins(sender, chunk)
+    for _ in range(STALLS_MAX + 1):
+        board.wait(STALL_DEFAULT_S * STALL_RATIO + 0.5)
+        [(_, chunk)] = asked(board.offers("c"))[:1] or [("c", chunks["c"])]
+        board.brings("c", chunk)
+    assert board.drops == []
+    assert board.neighbour("a").stalls == board.neighbour("b").stalls == 0
 
 
 def test_one_chunk_that_comes_forgives_the_stalls_before_it() -> None:

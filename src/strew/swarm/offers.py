@@ -390,13 +390,15 @@ class Offers:
         neighbour.arriving[index] = now  # one strike a period, not one a tick
         state.in_flight &= ~(1 << index)
         self._urgent |= 1 << index
-        self._strike(neighbour, index, since_s)
+        self._strike(neighbour, index, max(since_s, now - self._stall_max_s))
 
     def _strike(self, neighbour: Neighbour, index: int, since_s: float) -> None:
         """It did not send in time: replaced after a few in a row, if another has the chunk. Where
         chunks come from others, too, and none of them came since, it may be this node's own link
         that is slow, and nobody is to blame."""
         state = self._state
+        if len(self._comes) > 1 and not state.arrivals_known:
+            return  # nor is it, while nobody knows what a chunk takes beside others
         if self._stored_s < since_s and any(
             n.arriving for n in state.neighbours.values() if n is not neighbour
         ):
