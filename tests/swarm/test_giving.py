@@ -175,6 +175,15 @@ def test_an_owner_that_is_far_too_late_loses_the_chunk_and_the_right_to_own() ->
     assert "c" not in {owner for owner, _ in given(play_on(board, lines[-4:], 3.0, dumb="c")[4:])}
 
 
+def test_when_all_who_ever_passed_a_chunk_on_are_gone_the_others_are_judged_anew() -> None:
+    board, lines = origin_with("abcd", chunks=1000)
+    play_on(board, lines, 1.0, dumb="cd")
+    board.leaves("a")
+    lines = board.leaves("b") + board.wait(0.2)
+    assert {owner for owner, _ in given(play_on(board, lines, 2.0))} <= {"c", "d"}
+    assert len(board.swarm.neighbours) == 2
+
+
 def test_a_slow_owner_gets_nothing_more_to_own() -> None:
     """Its chunks come through, but each takes four times the others' time."""
     board, lines = origin_with("abc", chunks=1000)

@@ -16,8 +16,8 @@ from strew.swarm.offers import (
     STARVED_AFTER_S,
     UNANSWERED_MIN_S,
 )
+from strew.swarm.pace import TIMED_MIN
 from strew.swarm.serving import QUIET_S, RUN_MAX
-from strew.swarm.state import TIMED_MIN
 from strew.swarm.swarm import TICK_S
 from tests.swarm.board import ALL, Board
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from strew.content.bitfield import Bitfield
 from strew.messages import PeerId, Role
 from strew.swarm.neighbour import RECENT_SENDS, SKIP_FIRST_S, Neighbour
+from strew.swarm.pace import TIMED_MIN
 from strew.swarm.slots import Slot, UploadSlots
 from strew.swarm.state import (
     MEASURE_ROUNDS,
@@ -21,7 +22,6 @@ from strew.swarm.state import (
     PUSHING_MAX_S,
     PUSHING_MIN_S,
     SLOW_RATIO,
-    TIMED_MIN,
     SwarmState,
 )
 
@@ -155,32 +155,10 @@ def test_a_push_lasts_as_long_as_its_usual_gaps_within_bounds() -> None:
 
 def test_where_a_chunk_takes_seconds_to_arrive_a_push_may_pause_for_some_of_them() -> None:
     of = state()
-    of.arrives(1.0)
-    of.pushed(0, 1.0)
-    assert lasts_s(of, 1.0) > PUSHING_MAX_S, "the first one is still under way"
     for turn in range(100):
-        of.arrived(1000, 5.0)
+        of.arrivals.took(1000, 5.0)
         of.pushed(0, 6.0 + 5.0 * turn)
     assert lasts_s(of, 501.0) == pytest.approx(PUSHING_ARRIVALS * 5.0)
-
-
-def test_how_long_a_chunk_takes_is_the_mean_of_the_first_then_of_the_last() -> None:
-    of = state()
-    assert of.usual_s(9.0) == 0.0
-    of.arrives(1.0)
-    assert of.usual_s(4.0) == 3.0, "at least as long as the first takes already"
-    for seconds in (1.0, 2.0, 6.0):
-        of.arrived(1000, seconds)
-    assert of.usual_s(9.0) == pytest.approx(3.0)
-    assert of.arrival_s(500) == pytest.approx(1.5)
-    for _ in range(TIMED_MIN):
-        assert not of.arrivals_known
-        of.arrived(1000, 6.0)
-        if of.usual_s(9.0) > 5.0:
-            break
-    for _ in range(100):
-        of.arrived(1000, 1.0)
-    assert of.arrivals_known and of.usual_s(9.0) == pytest.approx(1.0, abs=0.01)
 
 
 def lasts_s(of: SwarmState, since_s: float) -> float:

@@ -13,7 +13,8 @@ from collections import Counter, deque
 
 from strew.content.bitfield import indexes_of
 from strew.messages import PeerId, Role
-from strew.swarm.neighbour import PACE_MEMORY, Neighbour
+from strew.swarm.neighbour import Neighbour
+from strew.swarm.pace import PACE_MEMORY
 from strew.swarm.state import SwarmState
 from strew.swarm.view import PushView
 
@@ -268,7 +269,7 @@ class Giving:
         if given:
             self._given_s = now
         least_s = WITHHELD_S if self._left else TAIL_S
-        round_s = self._round_s or self._state.usual_send_s
+        round_s = self._round_s or self._state.sends.seconds(self._state.average_bytes)
         withheld_s = max(least_s, WITHHELD_ROUNDS * round_s)
         goes_on = self._view.entries > 0 and now < self._given_s + withheld_s
         self._state.withheld = (1 << len(self._out)) - 1 if goes_on else 0
@@ -326,7 +327,8 @@ class Giving:
     def _measure_round(self) -> None:
         """What the median owner takes, once most of them have passed on a few."""
         times_s = sorted(self._pass_times_s.values())
-        if 2 * sum(count >= PASSES_MIN for count in self._passes.values()) > len(times_s):
+        sure = sum(self._passes[owner] >= PASSES_MIN for owner in self._pass_times_s)
+        if 2 * sure > len(times_s):
             self._timed = True
             self._round_s = times_s[(len(times_s) - 1) // 2]
 

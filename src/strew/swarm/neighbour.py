@@ -6,11 +6,8 @@ from typing import Any
 
 from strew.content.bitfield import Bitfield
 from strew.messages import PeerId
+from strew.swarm.pace import PACE_MEMORY
 from strew.swarm.slots import Slot
-
-PACE_MEMORY = 0.1
-"""Weight of the newest sample: ten chunks make most of the estimate. Seconds per byte are averaged
-and not bytes per second: one chunk that met an empty queue would outweigh ten that waited."""
 
 ANSWER_MEMORY = 0.25
 """Weight of the newest answer: a neighbour that became slow to answer is noticed within a few."""

@@ -158,8 +158,8 @@ class Offers:
         """How long an average chunk takes from its request until it is here. Who sent none yet
         answers at once and sends as others do, until it is known better."""
         average_bytes = self._state.average_bytes
-        chunk_s = neighbour.received_pace * average_bytes or self._state.arrival_s(average_bytes)
-        return neighbour.answer_s + chunk_s
+        chunk_s = neighbour.received_pace * average_bytes
+        return neighbour.answer_s + (chunk_s or self._state.arrivals.seconds(average_bytes))
 
     def renew(self, neighbour: Neighbour, now: float) -> None:
         """If its running chunk is about to end, ask the same sender for the next one."""
@@ -175,7 +175,7 @@ class Offers:
         if neighbour.received_rate > 0:
             expected_s = length_bytes / neighbour.received_rate
         else:
-            expected_s = state.arrival_s(length_bytes)
+            expected_s = state.arrivals.seconds(length_bytes)
         if started_s + expected_s - now > RENEW_LEAD_S:
             return
         if neighbour.answer_s > expected_s and self._parked:
@@ -267,7 +267,6 @@ class Offers:
         if index not in sender.arriving:
             self._comes[index] = self._comes.get(index, 0) + 1
         sender.arriving[index] = now
-        self._state.arrives(now)
         self._state.in_flight |= 1 << index
         if pushed:
             self._withdraw(index, sender)
@@ -307,7 +306,7 @@ class Offers:
                 sender.received(length_bytes, seconds)
                 if sender.hollow:
                     state.judge((sender,), hollow=False)
-                state.arrived(length_bytes, seconds)
+                state.arrivals.took(length_bytes, seconds)
         self._withdraw(index, None)
         bit = 1 << index
         state.in_flight ^= state.in_flight & bit
@@ -360,14 +359,14 @@ class Offers:
         state = self._state
         if state.in_flight or self._fed_s is None:
             self._fed_s = now
-        elif now - self._fed_s > max(STARVED_AFTER_S, state.usual_s(now)):
+        elif now - self._fed_s > STARVED_AFTER_S:
             self._fed_s = now
             self._starved_until_s = now + STARVED_S
             state.judge(state.neighbours.values(), hollow=True)  # until they send something
 
     def _expected_s(self, neighbour: Neighbour, index: int) -> float:
         length_bytes = self._state.lengths[index]
-        expected_s = self._state.arrival_s(length_bytes)
+        expected_s = self._state.arrivals.seconds(length_bytes)
         if neighbour.received_rate > 0:
             return min(length_bytes / neighbour.received_rate, self._longest_s(expected_s))
         return expected_s
@@ -378,9 +377,9 @@ class Offers:
 
     def _stall_s(self, index: int) -> float:
         """After how long a chunk that arrives is called stalled."""
-        expected_s = self._state.arrival_s(self._state.lengths[index])
+        expected_s = self._state.arrivals.seconds(self._state.lengths[index])
         limit_s = self._longest_s(expected_s)
-        if not self._state.arrivals_known:
+        if not self._state.arrivals.known:
             return max(limit_s, self._stall_max_s * min(len(self._comes), STALL_RATIO))
         return min(STALL_MIN_S + SLOW_RATIO * expected_s, limit_s)
 
@@ -397,7 +396,7 @@ class Offers:
         chunks come from others, too, and none of them came since, it may be this node's own link
         that is slow, and nobody is to blame."""
         state = self._state
-        if len(self._comes) > 1 and not state.arrivals_known:
+        if len(self._comes) > 1 and not state.arrivals.known:
             return  # nor is it, while nobody knows what a chunk takes beside others
         if self._stored_s < since_s and any(
             n.arriving for n in state.neighbours.values() if n is not neighbour

@@ -9,7 +9,8 @@ from strew.content.bitfield import Bitfield
 from strew.messages import Action, CancelSend, PeerId, Role, Send, SendChunk, Wire
 from strew.swarm.availability import Availability
 from strew.swarm.frontier import Frontier
-from strew.swarm.neighbour import PACE_MEMORY, Neighbour
+from strew.swarm.neighbour import Neighbour
+from strew.swarm.pace import PACE_MEMORY, Pace
 from strew.swarm.slots import Slot, UploadSlots
 
 FEW_CHUNKS = 16
@@ -23,19 +24,15 @@ PUSHING_ARRIVALS = 4
 """... the upper of which is what so many chunks take to arrive, where that is longer: over a thin
 link they begin in bursts, because all that arrive at once share it."""
 
-END_GAPS, END_MIN_S, END_ARRIVALS = 16, 0.05, 2
+END_GAPS, END_MIN_S = 16, 0.05
 """... and for so long once most stripes have come to the end of the file: who lacks a chunk then
 is waited for by everybody who waits for the last machine."""
 
 PATIENCE_MIN_S = 0.25
 """A send is never called slow before this: a garbage collection or a busy core is no slow link."""
 
-TIMED_MIN = 16
-"""Chunks that came, or went, before it is known how long one takes: the first has the link for
-itself, the next share it."""
-
 PATIENCE_FIRST_S = 5.0
-"""How long a send may take before that is known, for each of those that go out at once."""
+"""How long a send may take before it is known how long one does, for each that goes out at once."""
 
 PATIENCE_RATIO = 4.0
 """A send that takes so many times what the others take has a receiver whose socket stays full."""
@@ -97,12 +94,9 @@ class SwarmState:
         self.near_held = 0
         self.mates_held = 0
         # pace and age
-        self.send_pace_s_per_byte = 0.0
+        self.sends = Pace()
+        self.arrivals = Pace()
         self.frontier = Frontier(len(lengths))
-        self._receive_pace_s_per_byte = 0.0
-        self._arrivals_timed = 0
-        self._sends_timed = 0
-        self._first_arrival_s: float | None = None
         self.origin_offers = False
         self.served_until_s = 0.0
         """An origin that offers or serves gives nothing by its plan meanwhile: what is missing will
@@ -179,65 +173,27 @@ class SwarmState:
             if neighbour.near:
                 self.near_held |= bits
 
-    # --- what comes ------------------------------------------------------------------------------
-
-    def arrives(self, now: float) -> None:
-        """A chunk begins to arrive."""
-        if self._first_arrival_s is None:
-            self._first_arrival_s = now
-
-    def arrived(self, length_bytes: int, seconds: float) -> None:
-        """A chunk took so long from its first byte until it was verified."""
-        self._arrivals_timed += 1
-        weight = max(PACE_MEMORY, 1.0 / self._arrivals_timed)
-        pace = seconds / length_bytes
-        self._receive_pace_s_per_byte += weight * (pace - self._receive_pace_s_per_byte)
-
-    def arrival_s(self, length_bytes: float) -> float:
-        """How long so much usually takes from its first byte to its last, beside all else that
-        comes; 0 before any did."""
-        return self._receive_pace_s_per_byte * length_bytes
-
-    @property
-    def arrivals_known(self) -> bool:
-        """Whether enough chunks came to say how long one takes."""
-        return self._arrivals_timed >= TIMED_MIN
-
-    def usual_s(self, now: float) -> float:
-        """How long an average chunk takes to arrive; before any did, how long that lasts by now.
-
-        What is waited for is waited for in this measure, besides a least time: a chunk of 1 MB
-        takes 15 ms where eight share a link of 5 Gbit/s, and 5 s where fifteen share 25 Mbit/s."""
-        if self._receive_pace_s_per_byte > 0.0:
-            return self.arrival_s(self.average_bytes)
-        return now - self._first_arrival_s if self._first_arrival_s is not None else 0.0
-
     # --- what comes by push ----------------------------------------------------------------------
 
     def pushed(self, index: int, now: float) -> None:
         """A chunk comes by push."""
-        gap_s = min(now - self._pushed_s, self._pushing_max_s(now))
+        gap_s = min(now - self._pushed_s, self._pushing_max_s)
         self._pushed_s = now
         self._push_gap_s += PACE_MEMORY * (gap_s - self._push_gap_s)
         self.frontier.pushed(index)
         gaps, least_s = (PUSH_GAPS, PUSHING_MIN_S)
         if self.frontier.ends:
-            gaps, least_s = END_GAPS, max(END_MIN_S, END_ARRIVALS * self.usual_s(now))
+            gaps, least_s = END_GAPS, END_MIN_S
         self._pushing_for_s = max(least_s, gaps * self._push_gap_s)
 
-    def _pushing_max_s(self, now: float) -> float:
+    @property
+    def _pushing_max_s(self) -> float:
         """For how long at most pushing is taken to go on after a chunk began to come by it."""
-        return max(PUSHING_MAX_S, PUSHING_ARRIVALS * self.usual_s(now))
+        return max(PUSHING_MAX_S, PUSHING_ARRIVALS * self.arrivals.seconds(self.average_bytes))
 
     def pushing(self, now: float) -> bool:
         """Whether chunks are taken to be on their way by push."""
-        if now < self._pushed_s + min(self._pushing_for_s, PUSHING_MAX_S):
-            return True
-        return now < self._pushed_s + min(self._pushing_for_s, self._pushing_max_s(now))
-
-    def served(self, now: float) -> None:
-        """The origin serves what it is asked for."""
-        self.served_until_s = now + max(PUSHING_MAX_S, self.usual_s(now))
+        return now < self._pushed_s + min(self._pushing_for_s, self._pushing_max_s)
 
     def look_at_others(self, now: float) -> None:
         """Those who are pushed to say how far pushing is, if little of it comes here."""
@@ -290,11 +246,8 @@ class SwarmState:
             to.sent(length_bytes, seconds, pushed=to.slot is not Slot.SERVING)
             self.sent_bytes += length_bytes
             self._measured_sends += 1
-            if to.slot is not Slot.DETACHED or self._sends_timed == 0:
-                self._sends_timed += 1
-                weight = max(PACE_MEMORY, 1.0 / self._sends_timed)
-                pace = seconds / length_bytes
-                self.send_pace_s_per_byte += weight * (pace - self.send_pace_s_per_byte)
+            if to.slot is not Slot.DETACHED or not self.sends.begun:
+                self.sends.took(length_bytes, seconds)
         for other in to.sending:
             to.sending[other] = now  # the one behind it starts now
             break
@@ -364,15 +317,9 @@ class SwarmState:
         """Whether this node sends far less than it receives."""
         return self._uplink_bytes_per_s < THIN_RATIO * self._downlink_bytes_per_s
 
-    @property
-    def usual_send_s(self) -> float:
-        """How long an average chunk takes to leave; 0 before any did."""
-        return self.send_pace_s_per_byte * self.average_bytes
-
     def patience_s(self, index: int) -> float:
         """How long a send may take before its receiver is called slow."""
-        expected_s = self.send_pace_s_per_byte * self.lengths[index]
-        patience_s = max(PATIENCE_MIN_S, PATIENCE_RATIO * expected_s)
-        if self._sends_timed >= TIMED_MIN:
+        patience_s = max(PATIENCE_MIN_S, PATIENCE_RATIO * self.sends.seconds(self.lengths[index]))
+        if self.sends.known:
             return patience_s
         return max(patience_s, PATIENCE_FIRST_S * max(1, self.slots.pushing))

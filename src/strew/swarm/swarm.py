@@ -63,7 +63,7 @@ from strew.swarm.posture import posture_of
 from strew.swarm.push import OwnerPush
 from strew.swarm.serving import Serving
 from strew.swarm.slots import UploadSlots
-from strew.swarm.state import SwarmState
+from strew.swarm.state import PUSHING_MAX_S, SwarmState
 from strew.telemetry.timeline import Posture
 
 TICK_S = 0.05
@@ -379,7 +379,7 @@ class Swarm:
                 self._pushers[self._push.view.stripe_of(index)] = sender.id
             self._pushed[index] = (sender.id, event.plan) if owned else None
         elif sender.origin:
-            state.served(now)
+            state.served_until_s = now + PUSHING_MAX_S
         self._offers.arriving(sender, index, now, pushed)
 
     def _on_early(self, event: ChunkArriving, now: float) -> None:
