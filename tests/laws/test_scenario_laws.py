@@ -108,6 +108,18 @@ def test_how_a_transfer_goes_does_not_hang_on_the_rate_of_the_links(nodes: int) 
     assert thin.duplicate_ratio < 0.03
 
 
+def test_machines_with_thin_links_get_what_their_links_carry() -> None:
+    """Thirty send to each of them at once, and then three do: no chunk is late for that, and asked
+    for elsewhere too. They were done after 1.49 and 1.34 of their bound where it was."""
+    for seed in SEEDS:
+        print(f"seed {seed}")
+        terms = Terms(
+            nodes=30, chunks=100, size_bytes=112_000_000, rate_bytes_per_s=3.125e6, seed=seed
+        )
+        classes = {each.kind: each for each in simulate(SWARM, "slow10", terms).result.classes}
+        assert classes["slow"].ratio_to_bound < 1.25
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_same_seed_takes_the_same_course(scenario: str) -> None:
     digests = [first_run(scenario, seed).trace_digest for seed in SEEDS]

@@ -496,6 +496,31 @@ def test_nobody_is_blamed_before_it_is_known_how_long_a_chunk_takes_beside_other
     assert board.neighbour("a").stalls == board.neighbour("b").stalls == 0
 
 
+def test_more_chunks_than_usual_at_once_may_take_longer() -> None:
+    """A thin link that one had for itself, and then four share."""
+    usual_s = 0.8 * STALL_DEFAULT_S
+    board = Board(credit=9)
+    for name in "abcde":
+        board.joins(name, ALL)
+    for _ in range(TIMED_MIN):
+        [(_, chunk)] = asked(board.offers("e"))
+        board.begins("e", chunk)
+        board.wait(usual_s)
+        board.stores("e", chunk)
+        board.refuses("e", next(iter(board.neighbour("e").requested), 0))
+    under_way = set()
+    for name in "abcd":
+        [(_, chunk)] = asked(board.offers(name))
+        board.begins(name, chunk)
+        under_way.add(chunk)
+    board.joins("f", under_way)
+    board.offers("f")
+    early = dict(asked(board.wait(STALL_RATIO * usual_s + 1.0)))
+    assert "f" not in early, "each has a quarter of the link"
+    late = dict(asked(board.wait(3 * STALL_RATIO * usual_s)))
+    assert late["f"] in under_way
+
+
 def test_one_chunk_that_comes_forgives_the_stalls_before_it() -> None:
     board, chunk = stalled_board()
     board.wait(STALL_DEFAULT_S + 0.5)

@@ -35,3 +35,13 @@ def test_a_few_chunks_do_not_say_how_long_one_takes() -> None:
         pace.took(1000, 1.0)
         assert pace.begun
     assert pace.known
+
+
+def test_a_chunk_takes_longer_where_more_go_at_once_than_usual() -> None:
+    pace = Pace()
+    assert pace.seconds(1000, at_once=9) == 0.0
+    for _ in range(TIMED_MIN):
+        pace.took(1000, 1.0, at_once=3)
+    assert pace.seconds(1000, at_once=1) == pytest.approx(1.0)
+    assert pace.seconds(1000, at_once=3) == pytest.approx(1.0)
+    assert pace.seconds(1000, at_once=9) == pytest.approx(3.0)

@@ -298,6 +298,7 @@ class Offers:
         """The chunk is verified and kept."""
         state = self._state
         if sender is not None:
+            at_once = len(self._comes)
             started_s = self._ended(sender, index)
             self._stored_s = sender.stored_s = now
             if started_s is not None:
@@ -306,7 +307,7 @@ class Offers:
                 sender.received(length_bytes, seconds)
                 if sender.hollow:
                     state.judge((sender,), hollow=False)
-                state.arrivals.took(length_bytes, seconds)
+                state.arrivals.took(length_bytes, seconds, at_once)
         self._withdraw(index, None)
         bit = 1 << index
         state.in_flight ^= state.in_flight & bit
@@ -377,10 +378,11 @@ class Offers:
 
     def _stall_s(self, index: int) -> float:
         """After how long a chunk that arrives is called stalled."""
-        expected_s = self._state.arrivals.seconds(self._state.lengths[index])
+        arrivals, at_once = self._state.arrivals, len(self._comes)
+        expected_s = arrivals.seconds(self._state.lengths[index], at_once)
         limit_s = self._longest_s(expected_s)
-        if not self._state.arrivals.known:
-            return max(limit_s, self._stall_max_s * min(len(self._comes), STALL_RATIO))
+        if not arrivals.known:
+            return max(limit_s, self._stall_max_s * min(at_once, STALL_RATIO))
         return min(STALL_MIN_S + SLOW_RATIO * expected_s, limit_s)
 
     def _stalled(self, neighbour: Neighbour, index: int, since_s: float, now: float) -> None:

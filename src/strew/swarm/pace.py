@@ -16,24 +16,28 @@ the next share it."""
 
 
 class Pace:
-    """Seconds per byte, of what goes one way: the mean of the first ten chunks, then of about the
-    last ten."""
+    """Seconds per byte, of what goes one way, and how many chunks go side by side: the means of the
+    first ten chunks, then of about the last ten."""
 
-    __slots__ = ("_s_per_byte", "_timed")
+    __slots__ = ("_at_once", "_s_per_byte", "_timed")
 
     def __init__(self) -> None:
         self._s_per_byte = 0.0
+        self._at_once = 0.0
         self._timed = 0
 
-    def took(self, length_bytes: int, seconds: float) -> None:
-        """A chunk took so long from its first byte to its last, beside all that went with it."""
+    def took(self, length_bytes: int, seconds: float, at_once: int = 1) -> None:
+        """A chunk took so long from its first byte to its last, one of so many at once."""
         self._timed += 1
         weight = max(PACE_MEMORY, 1.0 / self._timed)
         self._s_per_byte += weight * (seconds / length_bytes - self._s_per_byte)
+        self._at_once += weight * (at_once - self._at_once)
 
-    def seconds(self, length_bytes: float) -> float:
-        """How long so much usually takes; 0 before any was timed."""
-        return self._s_per_byte * length_bytes
+    def seconds(self, length_bytes: float, at_once: int = 1) -> float:
+        """How long so much usually takes, and longer where more go at once than usual, as if they
+        shared one link; 0 before any was timed."""
+        crowd = max(1.0, at_once / self._at_once) if at_once > 1 and self._timed else 1.0
+        return self._s_per_byte * length_bytes * crowd
 
     @property
     def begun(self) -> bool:
