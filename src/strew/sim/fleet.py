@@ -26,6 +26,7 @@ from strew.node.seeking import NEIGHBOURS_DEFAULT
 from strew.publication import Publication
 from strew.sim.checkers import Laws
 from strew.sim.datagrams import Datagrams
+from strew.sim.lengths import chunk_lengths
 from strew.sim.network import Host, Network
 from strew.sim.peers import DIAL_GIVEN_UP_S, DONE, SENT, SimPeer
 from strew.sim.tracker import ADDRESS, EPOCH_S, FEED_S, SimTracker
@@ -58,9 +59,6 @@ after this, as the agent does."""
 MANIFEST_BYTES_PER_CHUNK = 36
 MEMBER_BYTES = 58
 """One machine in a plan: its id, address and port in msgpack."""
-
-CHUNK_SPREAD = 0.5
-"""Content-defined chunks differ in length: evenly by so much of the average either way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -379,12 +377,3 @@ class Fleet:
     def times_s(self) -> list[float]:
         """When each machine was done, in its order; of those that are."""
         return [p.done_s for p in self.peers if p.done_s is not None]
-
-
-def chunk_lengths(size_bytes: int, chunks: int, dice: random.Random) -> list[int]:
-    """Lengths of content-defined chunks that add up to the size."""
-    weights = [dice.uniform(1.0 - CHUNK_SPREAD, 1.0 + CHUNK_SPREAD) for _ in range(chunks)]
-    scale = size_bytes / sum(weights)
-    lengths = [max(1, int(weight * scale)) for weight in weights]
-    lengths[-1] += size_bytes - sum(lengths)
-    return lengths
