@@ -109,7 +109,7 @@ def test_how_a_transfer_goes_does_not_hang_on_the_rate_of_the_links(nodes: int) 
 
 
 def test_machines_with_thin_links_get_what_their_links_carry() -> None:
-    """Thirty send to each of them at once, and then three do: no chunk is late for that, and asked
+    """A few send to each of them at once, and then thirty do: no chunk is late for that, and asked
     for elsewhere too. They were done after 1.49 and 1.34 of their bound where it was."""
     for seed in SEEDS:
         print(f"seed {seed}")

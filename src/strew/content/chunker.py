@@ -12,8 +12,9 @@ from typing import Protocol
 import msgspec
 
 CHUNKS_AT_LEAST = 4096
-"""A swarm pipelines chunks: the last machine is late by log2(N) chunk times, so thousands of chunks
-keep that share small (0.2 % at 4096), and more of them would only cost messages."""
+"""A swarm pipelines chunks: the last of a thousand machines is some 80 chunk times behind the
+origin, so thousands of chunks keep that share small (2 % at 4096), and more of them cost
+messages."""
 
 AVERAGE_BYTES_MIN = 64 * 1024
 """Below this the cost per chunk (frame, digest, system calls) outweighs the bytes."""

@@ -23,7 +23,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._s_per_byte = 0.0
-        self._at_once = 0.0
+        self._at_once = 1.0
         self._timed = 0
 
     def took(self, length_bytes: int, seconds: float, at_once: int = 1) -> None:
@@ -36,8 +36,7 @@ class Pace:
     def seconds(self, length_bytes: float, at_once: int = 1) -> float:
         """How long so much usually takes, and longer where more go at once than usual, as if they
         shared one link; 0 before any was timed."""
-        crowd = max(1.0, at_once / self._at_once) if at_once > 1 and self._timed else 1.0
-        return self._s_per_byte * length_bytes * crowd
+        return self._s_per_byte * length_bytes * max(1.0, at_once / self._at_once)
 
     @property
     def begun(self) -> bool:
