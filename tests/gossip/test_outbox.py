@@ -15,7 +15,7 @@ from strew.gossip.protocol import (
     Tidings,
     encode,
 )
-from strew.gossip.rumours import Lane, RumourQueue
+from strew.gossip.rumours import Lane, RumourQueue, retransmits
 from strew.messages import SendDatagram
 from tests.gossip.makers import PORT, dead, host, member, peer_id, suspect
 
@@ -109,6 +109,24 @@ def test_a_round_of_telling_sends_all_the_same() -> None:
     assert desk.sent() == [(host(1), same), (host(2), same)]
     desk.outbox.tell_queued([])
     assert desk.sent() == []
+
+
+def test_only_what_goes_to_members_that_may_hear_it_counts_as_told() -> None:
+    desk = Desk(member(1), member(2), member(3))
+    desk.membership.hear(suspect(1, 9), 0.0)
+    desk.tell(1)
+    limit = retransmits(3, Lane.SOON)
+    for _ in range(3 * limit):
+        desk.outbox.ping(suspect(1, 9), 1)
+        desk.outbox.ping(member(2), 1, again=True)
+        desk.outbox.tell_queued([suspect(1, 9)])
+    assert len(desk.queue) == 1
+    for _ in range(limit - 1):
+        desk.outbox.tell_queued([suspect(1, 9), member(3)])
+    assert len(desk.queue) == 1
+    desk.outbox.ping(member(2), 1)
+    assert len(desk.queue) == 0
+    assert all(message.rumours[-1].id == peer_id(100) for _, message in desk.sent())
 
 
 def test_a_longer_claim_about_oneself_leaves_less_room() -> None:

@@ -1,8 +1,12 @@
 """What leaves the node in one call: datagrams that carry rumours, and other actions.
 
-Every datagram takes along what is to be told, up to `DATAGRAM_BYTES_MAX`. Two claims have
-precedence over the queue: whoever is thought not to be alive is told so in the very datagram that
-goes to it (Lifeguard's buddy system), since it alone can refute that.
+Every datagram takes along what is to be told, up to `DATAGRAM_BYTES_MAX`. Whoever is thought not to
+be alive is told so first, in the very datagram that goes to it (Lifeguard's buddy system), since it
+alone can refute that.
+
+A rumour is sent a limited number of times, and only what goes to members that may hear it counts:
+not to suspects, nor what is asked again of somebody silent. Where several die at once those are
+most of what is sent, and without that the rumour of a death would be spent on the dead.
 """
 
 from strew.gossip.membership import Membership
@@ -38,9 +42,9 @@ class Outbox:
         actions, self.actions = self.actions, []
         return actions
 
-    def ping(self, member: Member, number: int) -> None:
-        """Ask a member whether it is there."""
-        message = Ping(self._membership.me, number, self._riding(member))
+    def ping(self, member: Member, number: int, *, again: bool = False) -> None:
+        """Ask a member whether it is there; `again`: it did not answer the first time."""
+        message = Ping(self._membership.me, number, self._riding(member, counts=not again))
         self._send(member.host, member.port, message)
 
     def call(self, host: str, port: int, number: int) -> None:
@@ -78,16 +82,17 @@ class Outbox:
     def tell_queued(self, members: list[Member]) -> None:
         """Send some members what the queue has."""
         if members:
-            rumours = self._queue.fill(self._room(), self._membership.living, len(members))
-            self.tell(members, rumours)
+            hearing = sum(1 for member in members if member.state == MemberState.ALIVE)
+            self.tell(members, self._queue.fill(self._room(), self._membership.living, hearing))
 
-    def _riding(self, to: Member) -> Rumours:
+    def _riding(self, to: Member, *, counts: bool = True) -> Rumours:
         """What goes along to a member: what is thought of it, and what waits."""
         first = self._obituary(to.id)
         room_bytes = self._room()
         if first:
             room_bytes -= wire_bytes(first[0])
-        return first + self._queue.fill(room_bytes, self._membership.living)
+        copies = 1 if counts and not first else 0
+        return first + self._queue.fill(room_bytes, self._membership.living, copies)
 
     def _obituary(self, peer: PeerId) -> Rumours:
         """What is thought of a member, unless that it lives."""

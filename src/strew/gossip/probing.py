@@ -165,7 +165,7 @@ class Prober:
         probe.repeated += 1
         probe.next_s = now + probe.timeout_s if probe.repeated < REPETITIONS else probe.ends_s
         target = self._membership.table.get(probe.target.id, probe.target)
-        self._outbox.ping(target, probe.number)
+        self._outbox.ping(target, probe.number, again=True)
         for relay in self._membership.pick(RELAYS, target.id, met=True):
             probe.asked += 1
             self._outbox.ask(relay, probe.number, target.id)

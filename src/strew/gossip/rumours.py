@@ -90,7 +90,8 @@ class RumourQueue:
         self._put(_Waiting(subject, rumour, lane, size, min(sent, SENT_MAX - 1)))
 
     def fill(self, room_bytes: int, members: int, copies: int = 1) -> Rumours:
-        """Rumours for a datagram with so much room, of which `copies` are sent."""
+        """Rumours for a datagram with so much room, of which `copies` are sent to
+        members that may hear it."""
         if not self._by_subject:
             return ()
         taken: list[_Waiting] = []
