@@ -214,9 +214,8 @@ class Fleet:
 
     def push(self, path: Path, reference: str) -> Manifest:
         """Publish; nodes fetch from now on."""
-        self.result("push", str(path), reference)
-        published = self.result("show", reference)
-        return self.manifest(ArtifactId(published["artifact"]))
+        pushed = self.result("push", str(path), reference)
+        return self.manifest(ArtifactId(pushed["artifact"]))
 
     def manifest(self, artifact: ArtifactId) -> Manifest:
         return Manifest.parse(self.api.bytes(f"/api/v1/artifacts/{artifact}/manifest"))

@@ -123,6 +123,9 @@ def test_a_stranger_is_refused(fleet: Fleet) -> None:
 
 DISK_BYTES = 64 << 20
 
+SLOW_RATE = "4M"
+"""A transfer takes 10 s: however late a busy machine comes to fill the disk, it is not over."""
+
 
 def paused(machine: Machine, manifest: Manifest) -> str:
     """Wait until its transfer waits for room; the reason it gives."""
@@ -150,7 +153,7 @@ def test_a_transfer_without_room_waits_for_it(fleet: Fleet, tmp_path: Path, full
     for number in range(100):
         (tree / f"{number}").write_bytes(random.Random(number).randbytes(400_000))
     disk = SmallDisk(tmp_path / "disk", DISK_BYTES)
-    machine = fleet.node("one", "--rate", RATE, wrapped=disk.wrapped, into="disk/into")
+    machine = fleet.node("one", "--rate", SLOW_RATE, wrapped=disk.wrapped, into="disk/into")
     filler = disk.inside(machine) / "filler"
     if full == "before":
         fill(filler)
