@@ -153,7 +153,8 @@ def test_a_transfer_without_room_waits_for_it(fleet: Fleet, tmp_path: Path, full
     for number in range(100):
         (tree / f"{number}").write_bytes(random.Random(number).randbytes(400_000))
     disk = SmallDisk(tmp_path / "disk", DISK_BYTES)
-    machine = fleet.node("one", "--rate", SLOW_RATE, wrapped=disk.wrapped, into="disk/into")
+    rate = RATE if full == "before" else SLOW_RATE
+    machine = fleet.node("one", "--rate", rate, wrapped=disk.wrapped, into="disk/into")
     filler = disk.inside(machine) / "filler"
     if full == "before":
         fill(filler)
