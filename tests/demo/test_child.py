@@ -43,7 +43,8 @@ async def test_the_users_settings_do_not_reach_it(
 
 
 async def test_what_a_process_says_of_its_failure_is_told(tmp_path: Path) -> None:
-    child = await start_child("node 7", ["node", "--listen", "192.0.2.1:7"], KEY, tmp_path)
+    arguments = ["node", "--listen", "192.0.2.1:7", "--data", str(tmp_path / "data")]
+    child = await start_child("node 7", arguments, KEY, tmp_path)
     told = await ended(child)
     assert told.startswith("node 7 ended: cannot listen on 192.0.2.1:7: ")
     assert told.endswith("(choose another address with --listen)")
