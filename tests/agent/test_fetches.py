@@ -4,7 +4,10 @@ import asyncio
 import os
 import random
 import threading
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+
+from aiohttp import web
 
 from strew.agent.config import load
 from strew.agent.process import open_agent
@@ -12,9 +15,12 @@ from strew.agent.settings import Settings
 from strew.agent.transfer import Transfer
 from strew.content.bitfield import Bitfield
 from strew.content.manifest import Manifest
+from strew.content.reference import Address
 from strew.fleet import FleetKey
 from strew.messages import swarm_key_of
 from strew.store.disk import DiskStore
+from strew.tracker.referring import HELD, PORT, REFERRED
+from tests.tracker.served import listening
 
 KEY = FleetKey(b"k" * 32)
 
@@ -102,3 +108,81 @@ async def test_who_takes_an_artifact_over_is_an_origin_that_deals_with_everybody
         assert part.wants_peers(origin.now()), "its followers are to be named to it"
     theirs.close()
     ours.close()
+
+
+class Holder:
+    """Has a manifest, and gives it to no one before it is told to; refers them if told to whom."""
+
+    def __init__(self, manifest: Manifest, to: Address | None = None) -> None:
+        self.asked: list[str] = []
+        self.may_answer = asyncio.Event()
+        self._manifest = manifest
+        self._to = to
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append(request.query_string)
+        if self._to is not None and PORT in request.query:
+            location = {"Location": f"//{self._to}{request.path}?{HELD}=1"}
+            return web.Response(status=REFERRED, headers=location)
+        await self.may_answer.wait()
+        return web.Response(body=self._manifest.raw, content_type="application/octet-stream")
+
+    def listening(self) -> AbstractAsyncContextManager[Address]:
+        app = web.Application()
+        app.router.add_get("/api/v1/artifacts/{id}/manifest", self.answer)
+        return listening(app)
+
+
+async def test_a_manifest_comes_from_whoever_one_is_referred_to_once_that_one_has_it(
+    tmp_path: Path,
+) -> None:
+    theirs, ours = DiskStore(tmp_path / "theirs"), DiskStore(tmp_path / "ours")
+    manifest = DiskStore(tmp_path / "made").ingest(_write(tmp_path / "input/file", bytes(300_000)))
+    async with (
+        open_agent(settings_in(tmp_path / "theirs"), theirs, KEY, announces=False) as first,
+        open_agent(settings_in(tmp_path / "ours"), ours, KEY, announces=False) as second,
+    ):
+        origin = Holder(manifest)
+        busy = Holder(manifest, to=Address("127.0.0.1", first.port.port))
+        async with origin.listening() as at_origin, busy.listening() as at_busy:
+            began = first.fetches.fetch(manifest.id, None, holder=at_origin)
+            referred = second.fetches.fetch(manifest.id, None, holder=at_busy)
+            async with asyncio.timeout(20.0):
+                while not (busy.asked and origin.asked):
+                    await asyncio.sleep(0.01)
+                assert referred.manifest is None and began.manifest is None
+                origin.may_answer.set()
+                await referred.located.wait()
+        assert referred.manifest is not None and referred.manifest.raw == manifest.raw
+        assert busy.asked == [f"{PORT}={second.port.port}"]
+
+
+async def test_who_was_referred_in_vain_is_answered(tmp_path: Path) -> None:
+    """By a machine that has never heard of it."""
+    theirs, ours = DiskStore(tmp_path / "theirs"), DiskStore(tmp_path / "ours")
+    manifest = DiskStore(tmp_path / "made").ingest(_write(tmp_path / "input/file", bytes(300_000)))
+    async with (
+        open_agent(settings_in(tmp_path / "theirs"), theirs, KEY, announces=False) as other,
+        open_agent(settings_in(tmp_path / "ours"), ours, KEY, announces=False) as node,
+    ):
+        busy = Holder(manifest, to=Address("127.0.0.1", other.port.port))
+        busy.may_answer.set()
+        async with busy.listening() as at_busy:
+            transfer = node.fetches.fetch(manifest.id, None, holder=at_busy)
+            async with asyncio.timeout(20.0):
+                await transfer.located.wait()
+        assert transfer.manifest is not None
+        assert busy.asked == [f"{PORT}={node.port.port}", ""]
+
+
+async def test_only_what_the_user_named_is_asked_where_that_is_wanted(tmp_path: Path) -> None:
+    manifest = DiskStore(tmp_path / "made").ingest(_write(tmp_path / "input/file", bytes(300_000)))
+    store = DiskStore(tmp_path / "ours")
+    async with open_agent(settings_in(tmp_path / "ours"), store, KEY, announces=False) as node:
+        busy = Holder(manifest, to=Address("127.0.0.1", 9))
+        busy.may_answer.set()
+        async with busy.listening() as at_busy:
+            transfer = node.fetches.fetch(manifest.id, None, sources=(at_busy,), only_sources=True)
+            async with asyncio.timeout(20.0):
+                await transfer.located.wait()
+        assert transfer.manifest is not None and busy.asked == [""]

@@ -46,6 +46,7 @@ JSON = "application/json"
     [
         (always(text="<html>", content_type="text/html"), ProtocolError),
         (always(status=302, headers={"Location": "http://127.0.0.1:1/"}), ProtocolError),
+        (always(status=307, headers={"Location": "//10.0.0.1:7301/"}), ProtocolError),
         (always(status=204), ProtocolError),
         (always(body=b"{", content_type=JSON), ProtocolError),
         (always(body=b'{"a":' + b"[" * 100_000, content_type=JSON), ProtocolError),

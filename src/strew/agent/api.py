@@ -9,7 +9,6 @@ tracker's handlers take the place of those here; what gossip says is then found 
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -24,7 +23,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from strew.access.routes import route_of
 from strew.agent.agent import Agent
-from strew.agent.client import HELD
 from strew.agent.contents import Contents
 from strew.agent.directory import Directory
 from strew.agent.files import Files
@@ -38,6 +36,7 @@ from strew.agent.transfer import Transfer
 from strew.announce.address import is_dialable
 from strew.announce.protocol import decoded
 from strew.announce.reference import follows
+from strew.announce.referral import REFERRED_WITHIN_S
 from strew.content.digest import ArtifactId, parse_artifact_id
 from strew.content.manifest import MANIFEST_BYTES_MAX, Manifest
 from strew.errors import NotFoundError, UsageError
@@ -54,6 +53,7 @@ from strew.tracker.gate import (
     reference_of,
     source_of,
 )
+from strew.tracker.referring import HELD, PORT, Referring, port_of
 from strew.tracker.reporting import answer
 from strew.tracker.reports import PublishRequest, record_fits
 from strew.tracker.service import Tracker
@@ -68,7 +68,6 @@ REQUEST_BYTES_MAX = 64 << 10
 NO_PAGES: Final[Mapping[str, Handler]] = MappingProxyType({})
 """Of a process that nobody looks at with a browser."""
 
-_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _publish_decoder = msgspec.json.Decoder(PublishRequest)
 _fetch_decoder = msgspec.json.Decoder(FetchRequest)
 
@@ -98,6 +97,7 @@ class NodeApi:
             self._gate = Gate(agent.key, metrics, guard)
         self._files = Files(agent)
         self._contents = Contents(agent, tracker)
+        self._referring = Referring()
         self._pages = pages
         self._prober = Prober()
         self._looking = Looking(agent, self._directory) if tracker is None else None
@@ -205,9 +205,13 @@ class NodeApi:
         return known
 
     async def _manifest(self, request: web.Request) -> web.Response:
-        """That of what is stored here, else from a member that holds some of it."""
+        """That of what is stored here, or comes here within moments, else from a member that holds
+        some of it; of a crowd of callers, most are referred to others."""
         artifact = parse_artifact_id(request.match_info["id"])
         raw = await self._manifest_of(artifact, only_held=HELD in request.query)
+        elsewhere = await self._referring.referral(request, artifact, len(raw))
+        if elsewhere is not None:
+            return elsewhere
         return web.Response(body=raw, content_type="application/octet-stream")
 
     async def _manifest_of(self, artifact: ArtifactId, *, only_held: bool) -> bytes:
@@ -215,7 +219,7 @@ class NodeApi:
             return self._agent.store.manifest(artifact).raw
         except NotFoundError:
             if only_held:
-                raise
+                return await self._agent.fetches.manifest(artifact, REFERRED_WITHIN_S)
             return await self._directory.manifest(artifact)
 
     async def _envelope(self, request: web.Request) -> web.Response:
@@ -305,7 +309,7 @@ class NodeApi:
         manifest = Manifest.parse(raw)
         if manifest.id != artifact:
             raise UsageError(f"the uploaded manifest is not that of {artifact}")
-        address = (str(request.remote), _port_of(request.query.get("port", "")))
+        address = (str(request.remote), port_of(request.query.get(PORT, "")))
         transfer = self._agent.fetches.transfers.get(artifact)
         if transfer is None or transfer.finished.done():
             transfer = self._agent.fetches.publish_from(manifest, address)
@@ -374,14 +378,6 @@ class NodeApi:
             yield runner.server
         finally:
             await runner.cleanup()
-
-
-def _port_of(text: str) -> int:
-    """A port as the query gives it. UsageError."""
-    port = int(text) if _PORT.fullmatch(text) else 0
-    if not 0 < port < 65536:
-        raise UsageError("query has no valid port of the publisher")
-    return port
 
 
 def _json(value: Any, *, status: int = 200) -> web.Response:

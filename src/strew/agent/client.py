@@ -16,7 +16,13 @@ from strew.content.reference import Address
 from strew.gossip.protocol import EXCHANGE_BYTES_MAX
 from strew.publication import Publication
 from strew.telemetry.protocol import SwarmTelemetry
-from strew.tracker.client import LISTING_BYTES_MAX, MANIFEST_WITHIN_S, TrackerClient
+from strew.tracker.client import (
+    LISTING_BYTES_MAX,
+    MANIFEST_SILENCE_S,
+    MANIFEST_WITHIN_S,
+    TrackerClient,
+)
+from strew.tracker.referring import HELD
 from strew.tracker.reports import NodeReport as TrackerNodeReport
 from strew.tracker.reports import SwarmReport
 from strew.trust import dsse
@@ -24,10 +30,6 @@ from strew.trust import dsse
 HOST_HEADER = {hdrs.HOST: "localhost"}
 """For the session of every strew client. The other end admits IP literals and localhost, to keep
 out pages of browsers (DNS rebinding); it need not know by which name its machine is called."""
-
-
-HELD = "held"
-"""In the query for a manifest: that of others is not wanted."""
 
 
 class TransferReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,9 +114,13 @@ class NodeClient(TrackerClient):
             content_type="application/octet-stream",
         )
 
-    async def held_manifest(self, artifact: ArtifactId) -> bytes:
-        """As `manifest`, of what that very node holds: it asks nobody else for it."""
-        return await self.manifest(artifact, f"?{HELD}=1")
+    async def held_manifest(
+        self, artifact: ArtifactId, patience_s: float = MANIFEST_SILENCE_S
+    ) -> bytes:
+        """As `manifest`, of what that very node holds: it asks nobody else for it, and refers to
+        nobody. UnavailableError if nothing comes for `patience_s`."""
+        path = f"/api/v1/artifacts/{artifact}/manifest?{HELD}=1"
+        return await self._manifest(artifact, path, patience_s)
 
     async def held_envelope(self, artifact: ArtifactId) -> dsse.Opened:
         """As `envelope`, of what that very node keeps."""

@@ -12,9 +12,9 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
-from strew.agent.client import HELD
 from strew.agent.transfer import Transfer
 from strew.errors import StrewError
+from strew.tracker.referring import HELD
 
 if TYPE_CHECKING:
     from strew.agent.agent import Agent

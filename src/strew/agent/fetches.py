@@ -63,6 +63,18 @@ class Fetches:
         else:
             self.mend(manifest)
 
+    async def manifest(self, artifact: ArtifactId, within_s: float) -> bytes:
+        """The exact bytes of a manifest that is on its way here. NotFoundError if it is not, or not
+        here in time."""
+        transfer = self.transfers.get(artifact)
+        if transfer is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await transfer.located.wait()
+            if transfer.manifest is not None:
+                return transfer.manifest.raw
+        raise NotFoundError(f"no manifest of {artifact} is kept here")
+
     def _open(self, manifest: Manifest, have: Bitfield, *, origin: bool = False) -> None:
         self._agent.manifests[swarm_key_of(manifest.id)] = manifest
         # sources matter to a fetch; who is complete, an origin above all, deals with everybody
@@ -174,9 +186,10 @@ class Fetches:
                 raw = self._known_manifest(transfer) or await self._agent.trackers.manifest(
                     transfer
                 )
-            manifest = transfer.manifest = Manifest.parse(raw)
+            manifest = Manifest.parse(raw)
             if manifest.id != transfer.artifact:
                 raise IntegrityError(f"manifest of {transfer.artifact} has another digest")
+            transfer.locate(manifest)
             if folder is not None:
                 transfer.target = folder / manifest.name
             while (path := await self._fetch_once(transfer, manifest)) is None:

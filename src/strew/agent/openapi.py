@@ -17,7 +17,7 @@ import msgspec
 from strew import __version__
 from strew.access.joining import ChallengeAnswer, ChallengeRequest, JoinAnswer, JoinRequest
 from strew.access.routes import Pass, Route
-from strew.agent.client import HELD, NodeReport, TransferReport
+from strew.agent.client import NodeReport, TransferReport
 from strew.agent.contents import ContentsReport
 from strew.agent.memberships import MembersReport
 from strew.agent.probing import ProbeReport, ProbeRequest
@@ -32,6 +32,7 @@ from strew.telemetry.view import BoardView, TransferSummary
 from strew.tracker.admission import TokenReport, TokenRequest
 from strew.tracker.client import PEM
 from strew.tracker.problem import CONTENT_TYPE, Problem
+from strew.tracker.referring import HELD
 from strew.tracker.reporting import RECORDING
 from strew.tracker.reports import ArtifactReport, MachineView, PublishRequest, SwarmReport
 from strew.tracker.reports import NodeReport as FleetNode
@@ -87,7 +88,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "openapi": Spoken("This document.", Schema),
     "artifacts": Spoken("What artifacts there are.", list[ArtifactReport]),
     "artifact": Spoken("What an artifact consists of, and its names.", ArtifactReport),
-    "manifest": Spoken("The exact bytes of a manifest.", BYTES, query=HELD, also=(304,)),
+    "manifest": Spoken("The exact bytes of a manifest.", BYTES, query=HELD, also=(304, 307)),
     "envelope": Spoken("The signed manifest, as a DSSE envelope.", Schema, query=HELD),
     "contents": Spoken("What files an artifact has, and what it shares.", ContentsReport),
     "names": Spoken("What names there are.", list[Publication]),

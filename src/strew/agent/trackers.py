@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from strew.agent.client import NodeClient
 from strew.agent.pinning import Pins
+from strew.announce.address import is_loopback
 from strew.announce.announcer import AnnounceAnswered, AnnounceFailed, Nudge, SendAnnounce
 from strew.announce.protocol import decoded
 from strew.announce.reference import follows
+from strew.announce.referral import REFERRED_WITHIN_S
 from strew.content.reference import Address
 from strew.errors import (
     DeniedError,
@@ -211,7 +214,7 @@ class Trackers:
             denials = 0
             for client in holders:
                 try:
-                    return await client.manifest(transfer.artifact)
+                    return await self._manifest_from(client, transfer)
                 except DeniedError as error:
                     last = error
                     denials += 1
@@ -225,6 +228,24 @@ class Trackers:
                 break
             await asyncio.sleep(MANIFEST_RETRY_S)
         raise last
+
+    async def _manifest_from(self, client: TrackerClient, transfer: Transfer) -> bytes:
+        """From this one, or from whom it refers to; if that one does not give it, from this one all
+        the same."""
+        agent, artifact = self._agent, transfer.artifact
+        assert agent.session is not None
+        hidden = is_loopback(agent.settings.listen.host) and not is_loopback(client.address.host)
+        if hidden or transfer.only_sources:
+            return await client.manifest(artifact)
+        got = await client.seek_manifest(artifact, agent.port.port)
+        if isinstance(got, bytes):
+            return got
+        other = NodeClient(agent.session, got, agent.key, tls=agent.tls_met)
+        try:
+            return await other.held_manifest(artifact, REFERRED_WITHIN_S)
+        except StrewError as error:
+            _log.debug("referred in vain", to=str(got), reason=error.message)
+        return await client.manifest(artifact)
 
     @property
     def fleet_size(self) -> int:

@@ -53,6 +53,8 @@ class Transfer:
     started_s: float = 0.0
     ended_s: float | None = None
     reason: str = ""
+    located: asyncio.Event = field(default_factory=asyncio.Event)
+    """Its manifest is here; set also when that is not going to be."""
     completed: asyncio.Event = field(default_factory=asyncio.Event)
     disk_failed: StrewError | None = None
     finished: asyncio.Future[Path | None] = field(
@@ -81,6 +83,11 @@ class Transfer:
         if len(self.stages) < STAGES_MAX:
             self.stages.append((stage, now))
 
+    def locate(self, manifest: Manifest) -> None:
+        """Its manifest is here."""
+        self.manifest = manifest
+        self.located.set()
+
     def count(self, traffic: dict[str, int]) -> None:
         """Add what its swarm counted, before that swarm is closed or opened anew."""
         self.fetched_bytes += traffic.get("received_bytes", 0)
@@ -90,6 +97,7 @@ class Transfer:
         """Settle `finished`; later calls change nothing."""
         if self.finished.done():
             return
+        self.located.set()
         if error is not None:
             self.stage = "failed"
             self.reason = error.message

@@ -20,15 +20,16 @@ from strew.announce.registry import spread_of
 from strew.content.bitfield import Bitfield
 from strew.content.digest import ArtifactId
 from strew.gossip.protocol import Member
-from strew.messages import Opened, PeerId, Plan, StateChanged, swarm_key_of
-from strew.node import Node, Obtain, Published, PublishedHere
+from strew.messages import Opened, PeerId, Plan, StateChanged
+from strew.node import Node, Published, PublishedHere
 from strew.node.seeking import NEIGHBOURS_DEFAULT
 from strew.publication import Publication
 from strew.sim.checkers import Laws
 from strew.sim.datagrams import Datagrams
 from strew.sim.lengths import chunk_lengths
+from strew.sim.manifests import Manifests, manifest_bytes_of
 from strew.sim.network import Host, Network
-from strew.sim.peers import DIAL_GIVEN_UP_S, DONE, SENT, SimPeer
+from strew.sim.peers import DONE, SENT, SimPeer
 from strew.sim.tracker import ADDRESS, EPOCH_S, FEED_S, SimTracker
 from strew.sim.world import World
 from strew.swarm.slots import SLOTS_DEFAULT
@@ -46,17 +47,9 @@ and every table of the hash table is filled. Shorter: that still goes on beside 
 OPEN_S = 0.003
 """A store opens an artifact: the part file, its index."""
 
-ASK_S = 0.002
-"""One HTTP request and its answer's head, both ends."""
-
 FINISH_S = 0.01
 """From the last chunk to the visible file: what of fsync early writeback has left, and a rename."""
 
-MANIFEST_RETRY_S = 0.5
-"""Where no tracker has the manifest and the machine asked had not either, another one is asked
-after this, as the agent does."""
-
-MANIFEST_BYTES_PER_CHUNK = 36
 MEMBER_BYTES = 58
 """One machine in a plan: its id, address and port in msgpack."""
 
@@ -153,6 +146,15 @@ class Fleet:
         origin = self._identity(self.network.host(up, up, 0))
         self.tracker = SimTracker(self.world, self.network, origin.host)
         self.tracker.alive = not terms.trackerless
+        self.manifests = Manifests(
+            self.world,
+            self.network,
+            ARTIFACT,
+            manifest_bytes_of(len(self.lengths)),
+            None if terms.trackerless else origin.host,
+            self.at_address,
+            self._located,
+        )
         identities = []
         for machine in machines:
             up, down = rate * machine.up_ratio, rate * machine.down_ratio
@@ -249,7 +251,7 @@ class Fleet:
         size_bytes, chunks = self.terms.size_bytes, len(self.lengths)
         if not self.terms.trackerless:
             facts = ArtifactFacts(
-                ARTIFACT, "input", False, size_bytes, chunks, self.manifest_bytes, EPOCH_S
+                ARTIFACT, "input", False, size_bytes, chunks, manifest_bytes_of(chunks), EPOCH_S
             )
             return self.tracker.publish(REFERENCE, facts)
         return self.publication
@@ -274,54 +276,10 @@ class Fleet:
         """It announces itself; before the clock starts, that has taken no time."""
         peer.carry_out(peer.node.join_fleet(self.world.now))
 
-    def obtain(self, peer: SimPeer, action: Obtain) -> None:
-        """A node heard of the artifact: its manifest comes from a peer, or from the tracker."""
-        if peer.obtaining or peer.node.participations:
-            return
-        peer.obtaining = True
-        holder = self.at_address(*action.holder) if action.holder else None
-        if self.terms.trackerless:
-            self._ask_member(peer, holder or self._acquaintance(peer))
-            return
-        host = holder.host if holder is not None else self.origin.host
-        asked_s = self.network.control_delay_s(peer.host, host, MANIFEST_BYTES_PER_CHUNK)
-        self.world.at(self.world.now + asked_s + ASK_S, self._send_manifest, host, peer)
-
-    def _ask_member(self, peer: SimPeer, holder: SimPeer | None) -> None:
-        """Ask for the manifest where no tracker has it: the next one if this one cannot give it."""
-        wait_s = MANIFEST_RETRY_S
-        if holder is not None and holder.host.alive:
-            asked_s = self.network.control_delay_s(peer.host, holder.host, MANIFEST_BYTES_PER_CHUNK)
-            if holder.alive and holder.node.participations:
-                due_s = self.world.now + asked_s + ASK_S
-                self.world.at(due_s, self._send_manifest, holder.host, peer)
-                return
-            wait_s += 2.0 * asked_s
-        elif holder is not None:
-            wait_s += DIAL_GIVEN_UP_S
-        self.world.at(self.world.now + wait_s, self._ask_another, peer)
-
-    def _ask_another(self, peer: SimPeer) -> None:
-        if peer.alive:
-            self._ask_member(peer, self._acquaintance(peer))
-
-    def _acquaintance(self, peer: SimPeer) -> SimPeer | None:
-        """Any of those that a node knows to take part."""
-        known = peer.node.book.known.get(swarm_key_of(ARTIFACT), {})
-        return self.at_address(*self.world.dice.choice(list(known))) if known else None
-
-    def _send_manifest(self, host: Host, peer: SimPeer) -> None:
-        self.network.start(
-            host,
-            peer.host,
-            self.manifest_bytes,
-            lambda flow: self.world.at(
-                self.world.now + self.network.latency_s + OPEN_S,
-                self._open,
-                peer,
-                Bitfield(len(self.lengths)),
-            ),
-        )
+    def _located(self, peer: SimPeer) -> None:
+        """Its manifest is there."""
+        opened_s = self.world.now + OPEN_S
+        self.world.at(opened_s, self._open, peer, Bitfield(len(self.lengths)))
 
     def _open(self, peer: SimPeer, have: Bitfield, *, origin: bool = False) -> None:
         peer.tell(Opened(ARTIFACT, self.lengths, have, origin))
@@ -342,10 +300,6 @@ class Fleet:
             self.on_done(peer)
 
     # --- what peers ask --------------------------------------------------------------------------
-
-    @property
-    def manifest_bytes(self) -> int:
-        return MANIFEST_BYTES_PER_CHUNK * len(self.lengths) + 200
 
     def at_address(self, host: str, port: int) -> SimPeer | None:
         """Who listens there."""

@@ -102,7 +102,6 @@ class SimPeer:
         self.address = address
         self.links: dict[PeerId, Link] = {}
         self.alive = True
-        self.obtaining = False
         self.liar = False
         self.stalled = False
         self.done_s: float | None = None
@@ -402,4 +401,4 @@ class SimPeer:
         self.fleet.tracker.announce(self, action)
 
     def _obtain(self, action: Obtain) -> None:
-        self.fleet.obtain(self, action)
+        self.fleet.manifests.obtain(self, action)

@@ -40,6 +40,7 @@ from strew.telemetry.report import Report
 from strew.telemetry.view import BoardView, TransferSummary
 from strew.tracker.feed import HEARTBEAT_S
 from strew.tracker.problem import error_of_answer
+from strew.tracker.referring import PORT, REFERRED, Referral, referral_in
 from strew.tracker.reporting import RECORDING
 from strew.tracker.reports import (
     ArtifactReport,
@@ -198,16 +199,30 @@ class TrackerClient:
         """All nodes whose lease runs."""
         return await self._listed("/api/v1/nodes", list[NodeReport])
 
-    async def manifest(self, artifact: ArtifactId, query: str = "") -> bytes:
+    async def manifest(self, artifact: ArtifactId) -> bytes:
         """The exact bytes of a manifest, checked against its id. NotFoundError, IntegrityError."""
+        return await self._manifest(artifact, f"/api/v1/artifacts/{artifact}/manifest")
+
+    async def seek_manifest(self, artifact: ArtifactId, port: int) -> bytes | Address:
+        """The same for one of a crowd, which can be asked for it at `port`: or the address of
+        another one, who has it or will have it soon (strew.announce.referral)."""
+        path = f"/api/v1/artifacts/{artifact}/manifest?{PORT}={port}"
+        try:
+            return await self._manifest(artifact, path)
+        except Referral as referral:
+            return referral.address
+
+    async def _manifest(
+        self, artifact: ArtifactId, path: str, silence_s: float = MANIFEST_SILENCE_S
+    ) -> bytes:
         raw = await self._asked(
             "GET",
-            f"/api/v1/artifacts/{artifact}/manifest{query}",
+            path,
             self._node,
             limit_bytes=MANIFEST_BYTES_MAX,
             content_type="application/octet-stream",
             within_s=MANIFEST_WITHIN_S,
-            silence_s=MANIFEST_SILENCE_S,
+            silence_s=silence_s,
         )
         if artifact_id_of(raw) != artifact:
             raise IntegrityError(f"tracker {self.address} gave other bytes for {artifact}")
@@ -304,10 +319,13 @@ class TrackerClient:
         within_s: float = ANSWER_WITHIN_S,
         silence_s: float | None = None,
     ) -> bytes:
-        """One exchange; the answer's body. It fails after `silence_s` in which nothing came: for
-        requests with a short body only, as nothing comes while one is sent."""
+        """One exchange; the answer's body. It fails after `silence_s` in which nothing came, a
+        connection or a byte: for requests with a short body only, as nothing comes while one is
+        sent."""
         timeout = aiohttp.ClientTimeout(
-            total=within_s, sock_connect=CONNECT_WITHIN_S, sock_read=silence_s
+            total=within_s,
+            sock_connect=min(silence_s or CONNECT_WITHIN_S, CONNECT_WITHIN_S),
+            sock_read=silence_s,
         )
         async with self._answer(method, path, headers, data, timeout, content_type) as answer:
             return await self._body(answer, limit_bytes)
@@ -363,6 +381,8 @@ class TrackerClient:
         if answer.status >= 400:
             body = await self._body(answer, CONTROL_BODY_BYTES_MAX)
             raise error_of_answer(answer.status, body, whence=whence)
+        if answer.status == REFERRED:
+            raise referral_in(answer.headers.get(hdrs.LOCATION, ""), whence)
         if not 200 <= answer.status < 300 or answer.content_type != content_type:
             raise ProtocolError(
                 f"{whence} answered {answer.status} {answer.content_type!a}",

@@ -53,6 +53,7 @@ from strew.tracker.observer import Observer
 from strew.tracker.problem import refusal_of_decision
 from strew.tracker.recording_files import RecordingFiles
 from strew.tracker.recordings import Recordings
+from strew.tracker.referring import Referring
 from strew.tracker.reporting import answer
 from strew.tracker.reports import (
     ArtifactReport,
@@ -130,6 +131,7 @@ class Tracker:
         self._notary = notary or NoNotary()
         self._registry = Registry(dice, self._notary.signatory)
         self._feed = Feed()
+        self._referring = Referring()
         self.sight = TrackerSight(state, clock)
         self.observer = Observer(self.sight, self._feed, clock, self.recordings)
         self._moved: dict[ArtifactId, None] = {}
@@ -302,11 +304,14 @@ class Tracker:
         if self.beside is not None and self._state.facts(artifact) is None:
             told = await self.beside.manifest(artifact)
             return web.Response(body=told, content_type="application/octet-stream")
-        artifact = self._facts_of(request).artifact
+        facts = self._facts_of(request)
         etag = f'"{artifact}"'
         headers = {hdrs.ETAG: etag, hdrs.CACHE_CONTROL: "private, max-age=31536000, immutable"}
         if request.headers.get(hdrs.IF_NONE_MATCH) == etag:
             return web.Response(status=304, headers=headers)
+        elsewhere = await self._referring.referral(request, artifact, facts.manifest_bytes)
+        if elsewhere is not None:
+            return elsewhere
         raw = self._state.manifest(artifact)
         if raw is None:
             raise NotFoundError(f"no manifest of {artifact}")
