@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 from collections.abc import Callable
 from typing import Protocol
 
@@ -29,14 +30,15 @@ KEPT_MAX = 16
 class SliceBuffer:
     """A buffer of the pool; whoever is handed one must `release` it.
 
-    It has room for a slice and the header of the next one, which mostly comes in the same read.
+    It has room for a slice and the header of the next one, which mostly comes in the same read. Its
+    memory is a mapping of its own (mmap(2)): a page of it exists once something was written there.
+    A bytearray would be filled with zeros first, 0.3 to 0.5 ms at each new link.
     """
 
-    __slots__ = ("_pool", "data", "view")
+    __slots__ = ("_pool", "view")
 
     def __init__(self, pool: BufferPool) -> None:
-        self.data = bytearray(SLICE_BYTES_MAX + CHUNK_HEADER_BYTES)
-        self.view = memoryview(self.data)
+        self.view = memoryview(mmap.mmap(-1, SLICE_BYTES_MAX + CHUNK_HEADER_BYTES))
         self._pool = pool
 
     def release(self) -> None:
