@@ -32,7 +32,7 @@ from strew.telemetry.view import BoardView, TransferSummary
 from strew.tracker.admission import TokenReport, TokenRequest
 from strew.tracker.client import PEM
 from strew.tracker.problem import CONTENT_TYPE, Problem
-from strew.tracker.referring import HELD
+from strew.tracker.referring import HELD, PORT
 from strew.tracker.reporting import RECORDING
 from strew.tracker.reports import ArtifactReport, MachineView, PublishRequest, SwarmReport
 from strew.tracker.reports import NodeReport as FleetNode
@@ -74,7 +74,7 @@ class Spoken(NamedTuple):
     gives: Any = None
     takes: Any = None
     status: int = 200
-    query: str = ""
+    query: tuple[str, ...] = ()
     needs_query: bool = False
     also: tuple[int, ...] = ()
 
@@ -88,8 +88,10 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "openapi": Spoken("This document.", Schema),
     "artifacts": Spoken("What artifacts there are.", list[ArtifactReport]),
     "artifact": Spoken("What an artifact consists of, and its names.", ArtifactReport),
-    "manifest": Spoken("The exact bytes of a manifest.", BYTES, query=HELD, also=(304, 307)),
-    "envelope": Spoken("The signed manifest, as a DSSE envelope.", Schema, query=HELD),
+    "manifest": Spoken(
+        "The exact bytes of a manifest.", BYTES, query=(HELD, PORT), also=(304, 307)
+    ),
+    "envelope": Spoken("The signed manifest, as a DSSE envelope.", Schema, query=(HELD,)),
     "contents": Spoken("What files an artifact has, and what it shares.", ContentsReport),
     "names": Spoken("What names there are.", list[Publication]),
     "resolve": Spoken("What a name names.", Publication),
@@ -98,13 +100,13 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "report": Spoken(
         "Where the time of a transfer went, or the recording that says so.",
         (Report, Recording),
-        query=RECORDING,
+        query=(RECORDING,),
     ),
     "nodes": Spoken("Which nodes live.", list[FleetNode]),
     "members": Spoken("The fleet as gossip and the hash table see it.", MembersReport),
     "targets": Spoken("Which nodes live, as Prometheus' HTTP discovery asks.", list[TargetGroup]),
     "machine": Spoken("One machine: its transfers, neighbours, bans and events.", MachineView),
-    "events": Spoken("What happens, as server-sent events.", EVENTS, query="kinds"),
+    "events": Spoken("What happens, as server-sent events.", EVENTS, query=("kinds",)),
     "node": Spoken("This node as it is now.", NodeReport),
     "transfers": Spoken("Transfers that run or ended, newest first.", list[TransferSummary]),
     "transfer": Spoken("How far a fetch is.", TransferReport),
@@ -112,7 +114,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "gossip-names": Spoken("What names there are, by gossip.", list[Publication]),
     "gossip-swarm": Spoken("Who has how much of an artifact, by gossip.", SwarmReport),
     "files": Spoken(
-        "A file of an artifact, or a Range of it.", BYTES, query="token", also=(206, 304, 416)
+        "A file of an artifact, or a Range of it.", BYTES, query=("token",), also=(206, 304, 416)
     ),
     "announce": Spoken("A node tells its state, and hears of peers.", Handout, Announce),
     "telemetry": Spoken("A node tells how its transfers go.", TelemetryWanted, Telemetry),
@@ -123,7 +125,7 @@ SPOKEN: Final[dict[str, Spoken]] = {
     "upload": Spoken("Give the tracker a manifest.", Schema, BYTES, also=(201,)),
     "take": Spoken(
         "Have this node be the origin of what the asker serves at a port.",
-        *(TransferReport, BYTES, 200, "port", True),
+        *(TransferReport, BYTES, 200, (PORT,), True),
     ),
     "publish": Spoken("Give an artifact a name.", Publication, PublishRequest),
     "tokens": Spoken("What tokens there are.", list[TokenReport]),
@@ -189,13 +191,12 @@ def _parameters(row: Route, spoken: Spoken) -> list[Schema]:
         {"name": name, "in": "path", "required": True, "schema": _PARTS[name]}
         for name in _TEMPLATE.findall(row.path)
     ]
-    if spoken.query:
+    for name in spoken.query:
         schema: Schema = {"type": "string"}
-        if spoken.query == "port":
+        if name == PORT:
             schema = {"type": "integer", "minimum": 1, "maximum": 65535}
-        found.append(
-            {"name": spoken.query, "in": "query", "required": spoken.needs_query, "schema": schema}
-        )
+        required = spoken.needs_query
+        found.append({"name": name, "in": "query", "required": required, "schema": schema})
     return found
 
 
