@@ -21,7 +21,7 @@ from strew.content.reference import Address
 from strew.fleet import FleetKey
 from strew.messages import swarm_key_of
 from strew.store.disk import DiskStore
-from strew.tracker.referring import HELD, PORT, REFERRED
+from strew.tracker.location import HELD, PORT, REFERRED
 from tests.tracker.served import listening
 
 KEY = FleetKey(b"k" * 32)

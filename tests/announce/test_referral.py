@@ -80,7 +80,9 @@ def test_little_is_remembered() -> None:
     referrals = Referrals()
     for number in range(CROWD_MAX):
         referrals.ask(APP, caller(number), BUSY, 0.0)
-    assert referrals.ask(APP, caller(CROWD_MAX), BUSY, 0.0) == "answer"  # the first of the next
+    for number in range(ANSWERED_MAX):  # the first of the next
+        assert referrals.ask(APP, caller(CROWD_MAX + number), BUSY, 0.0) == "answer"
+    assert referrals.ask(APP, caller(CROWD_MAX + 8), BUSY, 0.0) == "later"
     for number in range(CROWDS_MAX):
         referrals.ask(artifact_id(f"app{number}"), caller(0), BUSY, 0.0)
-    assert referrals.ask(APP, caller(CROWD_MAX + 1), BUSY, 0.0) == "answer"  # forgotten
+    assert referrals.ask(APP, caller(CROWD_MAX + 9), BUSY, 0.0) == "answer"  # all is forgotten

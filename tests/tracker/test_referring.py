@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from strew.announce import referral
 from strew.announce.referral import ANSWERED_MAX
 from strew.content.chunker import params_for
 from strew.content.digest import digest_of
 from strew.content.manifest import Entry, Manifest
 from strew.content.reference import Address
 from strew.errors import ProtocolError, UsageError
-from strew.tracker.referring import PORT, REFERRED, Referral, referral_in
+from strew.tracker.location import PORT, REFERRED, Referral, referral_in
 from tests.tracker.served import KEY, Served, manifest, served
 
 CHUNKS = 20_000
@@ -33,6 +34,12 @@ def large() -> Manifest:
 
 
 APP = large()
+
+
+@pytest.fixture(autouse=True)
+def a_crowd_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as a busy machine may need for a test."""
+    monkeypatch.setattr(referral, "CROWD_S", 60.0)
 
 
 @contextlib.asynccontextmanager

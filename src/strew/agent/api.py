@@ -50,10 +50,12 @@ from strew.tracker.gate import (
     Handler,
     RequestMetrics,
     body_of,
+    port_of,
     reference_of,
     source_of,
 )
-from strew.tracker.referring import HELD, PORT, Referring, port_of
+from strew.tracker.location import HELD
+from strew.tracker.referring import Referring
 from strew.tracker.reporting import answer
 from strew.tracker.reports import PublishRequest, record_fits
 from strew.tracker.service import Tracker
@@ -309,7 +311,7 @@ class NodeApi:
         manifest = Manifest.parse(raw)
         if manifest.id != artifact:
             raise UsageError(f"the uploaded manifest is not that of {artifact}")
-        address = (str(request.remote), port_of(request.query.get(PORT, "")))
+        address = (str(request.remote), port_of(request))
         transfer = self._agent.fetches.transfers.get(artifact)
         if transfer is None or transfer.finished.done():
             transfer = self._agent.fetches.publish_from(manifest, address)

@@ -22,7 +22,7 @@ from strew.tracker.client import (
     MANIFEST_WITHIN_S,
     TrackerClient,
 )
-from strew.tracker.referring import HELD
+from strew.tracker.location import HELD
 from strew.tracker.reports import NodeReport as TrackerNodeReport
 from strew.tracker.reports import SwarmReport
 from strew.trust import dsse

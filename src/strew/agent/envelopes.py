@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from strew.agent.transfer import Transfer
 from strew.errors import StrewError
-from strew.tracker.referring import HELD
+from strew.tracker.location import HELD
 
 if TYPE_CHECKING:
     from strew.agent.agent import Agent

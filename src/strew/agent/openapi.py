@@ -31,8 +31,8 @@ from strew.telemetry.report import Report
 from strew.telemetry.view import BoardView, TransferSummary
 from strew.tracker.admission import TokenReport, TokenRequest
 from strew.tracker.client import PEM
+from strew.tracker.location import HELD, PORT
 from strew.tracker.problem import CONTENT_TYPE, Problem
-from strew.tracker.referring import HELD, PORT
 from strew.tracker.reporting import RECORDING
 from strew.tracker.reports import ArtifactReport, MachineView, PublishRequest, SwarmReport
 from strew.tracker.reports import NodeReport as FleetNode

@@ -1,7 +1,7 @@
 """Referrals: who gives a manifest to whom, while many ask one machine for it at once.
 
-A manifest of 2000 chunks has 70 kB: 32 machines that fetch it from whoever publishes keep that
-uplink busy for 1.7 % of the time that a file of 128 MiB takes, and until then it gives no chunk. So
+A manifest of 1900 chunks has 68 kB: 32 machines that fetch it from whoever publishes keep that
+uplink busy for 1.6 % of the time that a file of 128 MiB takes, and until then it gives no chunk. So
 of a flash crowd only the first few are answered, as long as that takes time; everybody else is told
 to ask one that came earlier, which answers as soon as it can. That makes a tree in the order of
 coming.
@@ -31,10 +31,11 @@ CROWD_S = 1.0
 what it costs to answer two more is little."""
 
 CROWD_MAX = 4096
-"""Callers of one crowd that are remembered. The next one begins another."""
+"""Callers of one crowd that are remembered; the next one begins another. Lower: of a large crowd
+more are answered here; higher: memory, 0.3 kB for each."""
 
 CROWDS_MAX = 64
-"""Crowds remembered, of one artifact each; the oldest is forgotten."""
+"""Crowds remembered, of one artifact each; the oldest is forgotten, and its callers begin anew."""
 
 REFERRED_BYTES_MIN = 8 << 10
 """Smaller manifests are given to everybody: they take no longer than a second connection."""

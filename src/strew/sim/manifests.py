@@ -139,7 +139,7 @@ class Manifests:
         self._world.at(given_up_s, self._give_up, peer, other, host)
 
     def _answer_referred(self, other: SimPeer, peer: SimPeer) -> None:
-        if other in self._located:
+        if other in self._located and other.alive:
             self._send(other.host, peer)
         else:
             self._waiting.setdefault(other, []).append(peer)
@@ -164,7 +164,7 @@ class Manifests:
 
     def _arrive(self, peer: SimPeer) -> None:
         """It is there, and others may have waited for it."""
-        if peer in self._located:
+        if peer in self._located or not peer.alive:
             return
         self._located.add(peer)
         for other in self._waiting.pop(peer, ()):

@@ -39,8 +39,8 @@ from strew.telemetry.recording import Recording, decode_recording
 from strew.telemetry.report import Report
 from strew.telemetry.view import BoardView, TransferSummary
 from strew.tracker.feed import HEARTBEAT_S
+from strew.tracker.location import PORT, REFERRED, Referral, referral_in
 from strew.tracker.problem import error_of_answer
-from strew.tracker.referring import PORT, REFERRED, Referral, referral_in
 from strew.tracker.reporting import RECORDING
 from strew.tracker.reports import (
     ArtifactReport,

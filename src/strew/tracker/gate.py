@@ -8,6 +8,7 @@ one address stays in the fleet whatever one of its machines does.
 
 import asyncio
 import ipaddress
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from strew.content.reference import parse_name
 from strew.errors import DeniedError, ProtocolError, StrewError, UnavailableError, UsageError
 from strew.fleet import FleetKey, Role, bearer_of
 from strew.tracker.audit import AuditLog, Event
+from strew.tracker.location import PORT
 from strew.tracker.problem import CONTENT_TYPE, Problem, Refusal, refusal_of_error
 from strew.tracker.vault import Vault
 from strew.transfer.web import WebConnection
@@ -56,6 +58,7 @@ SOURCE_UNKNOWN = "unknown"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 HostRule = Callable[[str], bool]
 
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _log = structlog.get_logger(__name__)
 
 
@@ -426,3 +429,12 @@ def _shown(path: str) -> str:
 def reference_of(request: web.Request) -> str:
     """NAME:TAG of a route that ends in both. UsageError."""
     return str(parse_name(f"{request.match_info['name']}:{request.match_info['tag']}"))
+
+
+def port_of(request: web.Request) -> int:
+    """The port in a query, where the caller listens. UsageError."""
+    text = request.query.get(PORT, "")
+    port = int(text) if _PORT.fullmatch(text) else 0
+    if not 0 < port < 65536:
+        raise UsageError("query has no valid port of the caller")
+    return port

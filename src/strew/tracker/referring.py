@@ -1,13 +1,8 @@
-"""Both ends of a referral (strew.announce.referral) in HTTP: 307, whose Location is on a peer.
-
-Whoever can be asked in turn says so by `?port=N`; nobody else is referred. The other machine is
-asked for what it holds itself: it does not refer, so that one step is all there is.
-"""
+"""A process's referrals: callers of a crowd are answered, or sent on (strew.announce.referral)."""
 
 import asyncio
 import contextlib
 import fcntl
-import re
 import termios
 from array import array
 
@@ -23,27 +18,8 @@ from strew.announce.referral import (
 )
 from strew.content.digest import ArtifactId
 from strew.content.reference import Address
-from strew.errors import ProtocolError, UsageError
-from strew.tracker.gate import source_of
-
-HELD = "held"
-"""In the query for a manifest: that of others is not wanted."""
-
-PORT = "port"
-"""In the query for a manifest: the port at which the caller can be asked for it later."""
-
-REFERRED = 307
-
-_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
-_LOCATION = re.compile(r"//(?:\[([0-9a-fA-F:.]{2,45})\]|([0-9.]{7,15})):([0-9]{1,5})/", re.ASCII)
-
-
-class Referral(ProtocolError):
-    """Another machine is to be asked: a fault where the question did not offer that."""
-
-    def __init__(self, whence: str, address: Address) -> None:
-        super().__init__(f"{whence} answered {REFERRED} and refers to {address}")
-        self.address = address
+from strew.tracker.gate import port_of, source_of
+from strew.tracker.location import PORT, REFERRED, location_of
 
 
 class Referring:
@@ -58,10 +34,10 @@ class Referring:
     ) -> web.Response | None:
         """Where the caller shall ask for this manifest; None if it is to be answered here, at once.
         UsageError."""
-        asked, transport = request.query.get(PORT), request.transport
-        if asked is None or transport is None:
+        transport = request.transport
+        if PORT not in request.query or transport is None:
             return None
-        caller = source_of(request), port_of(asked)
+        caller = source_of(request), port_of(request)
         if size_bytes < REFERRED_BYTES_MIN or not is_dialable(caller[0]):
             return None
         loop = asyncio.get_running_loop()
@@ -72,7 +48,7 @@ class Referring:
             return None
         reached = transport.get_extra_info("sockname") or ("",)
         host = reachable_host(verdict[0], asker=caller[0], reached=reached[0])
-        location = f"//{Address(host, verdict[1])}{request.path}?{HELD}=1"
+        location = location_of(Address(host, verdict[1]), request.path)
         headers = {hdrs.LOCATION: location, hdrs.CACHE_CONTROL: "no-store"}
         return web.Response(status=REFERRED, headers=headers)
 
@@ -92,22 +68,3 @@ def _unacknowledged_bytes(transport: asyncio.BaseTransport) -> int:
         fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, left)
         return left[0]
     return 0
-
-
-def port_of(text: str) -> int:
-    """A port as a query gives it. UsageError."""
-    port = int(text) if _PORT.fullmatch(text) else 0
-    if not 0 < port < 65536:
-        raise UsageError("query has no valid port of the caller")
-    return port
-
-
-def referral_in(location: str, whence: str) -> ProtocolError:
-    """What a Location means: a Referral, of which only the address is taken, else a fault."""
-    match = _LOCATION.match(location)
-    if match is not None:
-        host, port = match[1] or match[2], int(match[3])
-        if is_dialable(host) and 0 < port < 65536:
-            return Referral(whence, Address(host, port))
-    told = f"{whence} answered {REFERRED} and refers to {location[:80]!a}"
-    return ProtocolError(f"{told}, which is no machine's address")
