@@ -27,21 +27,28 @@ def cuts(data: bytes) -> list[tuple[int, int]]:
     [
         (0, 64 * KIB),
         (1, 64 * KIB),
-        (256 * MIB, 64 * KIB),
-        (512 * MIB - 1, 64 * KIB),
-        (512 * MIB, 128 * KIB),
-        (GIB, 256 * KIB),
-        (20 * GIB, 4 * MIB),
+        (256 * MIB - 1, 64 * KIB),
+        (256 * MIB, 128 * KIB),
+        (512 * MIB, 256 * KIB),
+        (GIB - 1, 256 * KIB),
+        (GIB, MIB),
+        (8 * GIB - 1, MIB),
+        (8 * GIB, 2 * MIB),
+        (16 * GIB, 4 * MIB),
         (1024 * GIB, 4 * MIB),
     ],
 )
-def test_average_is_a_power_of_two_that_gives_4096_chunks(
-    size_bytes: int, average_bytes: int
-) -> None:
+def test_the_average_grows_with_the_artifact(size_bytes: int, average_bytes: int) -> None:
     params = params_for(size_bytes)
     assert params.average_bytes == average_bytes
     assert (params.min_bytes, params.max_bytes) == (average_bytes // 4, average_bytes * 3 // 2)
     assert params.broken_rule() == ""
+
+
+def test_an_artifact_has_enough_chunks_for_a_pipeline() -> None:
+    for size_bytes in (2**exponent for exponent in range(27, 45)):
+        chunks = size_bytes / params_for(size_bytes).average_bytes
+        assert chunks >= (1024 if size_bytes >= GIB else 2048), size_bytes
 
 
 def test_cuts_cover_the_stream_within_their_limits() -> None:

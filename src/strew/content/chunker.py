@@ -11,16 +11,29 @@ from typing import Protocol
 
 import msgspec
 
-CHUNKS_AT_LEAST = 4096
-"""A swarm pipelines chunks: the last of a thousand machines is some 80 chunk times behind the
-origin, so thousands of chunks keep that share small (2 % at 4096), and more of them cost
-messages."""
-
 AVERAGE_BYTES_MIN = 64 * 1024
 """Below this the cost per chunk (frame, digest, system calls) outweighs the bytes."""
 
 AVERAGE_BYTES_MAX = 4 * 1024 * 1024
 """Above this one chunk in flight is too much memory and too much to lose; also FastCDC's limit."""
+
+_MIB = 1024 * 1024
+
+AVERAGE_BYTES_BY_SIZE = (
+    (0, AVERAGE_BYTES_MIN),
+    (256 * _MIB, 128 * 1024),
+    (512 * _MIB, 256 * 1024),
+    (1024 * _MIB, _MIB),
+    (8 * 1024 * _MIB, 2 * _MIB),
+    (16 * 1024 * _MIB, AVERAGE_BYTES_MAX),
+)
+"""The average for artifacts of so many bytes and more, each a power of two.
+
+A swarm pipelines chunks: the last of 16 machines is 20 chunk times behind the origin, of a thousand
+some 80. Many chunks keep that share of the time small where links are slow. Where they are quick it
+is the processor that decides, and a chunk costs it some 0.3 ms beside its bytes, as much as 200 KiB
+do. So there are 2048 and more from 128 MiB on; from 1 GiB on, which seldom travels over slow links,
+a chunk has a MiB, and more only where there are still 4096 (decision 58)."""
 
 MAX_OVER_AVERAGE = 1.5
 """A chunk is passed on when it is whole, and a link without idle time never makes up for the
@@ -30,8 +43,7 @@ quarter)."""
 
 MIN_UNDER_AVERAGE = 4
 NORMALIZATION = 3
-"""Measured on random bytes with these three: mean 1.08 averages, deviation 0.2 averages, so an
-artifact between the clamps has about 3800 to 7600 chunks."""
+"""Measured on random bytes with these three: mean 1.08 averages, deviation 0.2 averages."""
 
 CHUNK_BYTES_MAX = AVERAGE_BYTES_MAX * 2
 """No chunk of any artifact is longer (8 MiB), however it was cut: bounds receive buffers."""
@@ -71,15 +83,9 @@ class ChunkerParams(msgspec.Struct, frozen=True, gc=False):
 
 
 def params_for(size_bytes: int) -> ChunkerParams:
-    """Choose parameters for an artifact of `size_bytes`.
-
-    The average is the largest power of two that still gives `CHUNKS_AT_LEAST` chunks, clamped to
-    `AVERAGE_BYTES_MIN` and `AVERAGE_BYTES_MAX`.
-    """
+    """Choose parameters for an artifact of `size_bytes`, by `AVERAGE_BYTES_BY_SIZE`."""
     assert size_bytes >= 0, size_bytes
-    average_bytes = AVERAGE_BYTES_MIN
-    while average_bytes < AVERAGE_BYTES_MAX and size_bytes >= CHUNKS_AT_LEAST * average_bytes * 2:
-        average_bytes *= 2
+    average_bytes = max(average for least, average in AVERAGE_BYTES_BY_SIZE if least <= size_bytes)
     return ChunkerParams(
         average_bytes=average_bytes,
         min_bytes=average_bytes // MIN_UNDER_AVERAGE,
