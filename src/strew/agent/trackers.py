@@ -20,7 +20,6 @@ from strew.announce.referral import REFERRED_WITHIN_S
 from strew.content.reference import Address
 from strew.errors import (
     DeniedError,
-    IntegrityError,
     NotFoundError,
     ProtocolError,
     StrewError,
@@ -218,10 +217,8 @@ class Trackers:
                 except DeniedError as error:
                     last = error
                     denials += 1
-                except (NotFoundError, UnavailableError) as error:
-                    last = error
-                except (IntegrityError, ProtocolError) as error:
-                    last = error  # whoever lies, or is no tracker, does not keep us from others
+                except StrewError as error:
+                    last = error  # whatever ails this one does not keep us from others
             if holders and denials == len(holders):
                 break
             if attempt and not self._addresses and not transfer.sources:
