@@ -34,7 +34,7 @@ CHANGED_RATIO = 0.02
 FETCHED_RATIO_MAX = 0.05
 
 ROTTEN_CHUNKS = 40
-"""Enough for a node that fetches from three others to meet one of them for certain."""
+"""Enough for those that fetch from three others to meet one of them for certain."""
 
 EDITED_EACH_BYTES = 200_000
 
@@ -126,7 +126,7 @@ def killed_and_late(fleet: Fleet, manifest: Manifest, dice: random.Random) -> fl
 def damaged(fleet: Fleet, manifest: Manifest, whole: Path, dice: random.Random) -> None:
     """Bits rot unseen on one node, a file is edited on another, and a new machine fetches.
 
-    It gets nothing that is wrong; both nodes notice, and mend all that is damaged.
+    Nobody gets anything that is wrong; both nodes notice, and mend all that is damaged.
     """
     one, two = fleet.machines["one"], fleet.machines["two"]
     places = rot(manifest, one.into / "tree", dice)
@@ -135,9 +135,10 @@ def damaged(fleet: Fleet, manifest: Manifest, whole: Path, dice: random.Random) 
     new.replace("--rate-up", RATE)
     new.done(manifest.id, within_s=WITHIN_S)
     assert not differences(whole, new.into / "tree")
+    # none, if the node that mends its edited file met the rot first: somebody did, or it stays
     refused = new.api.metric("strew_chunk_verify_failures_total")
     print(f"bad chunks that were refused: {refused:.0f}")
-    assert 1 <= refused <= BAD_CHUNKS_MAX
+    assert refused <= BAD_CHUNKS_MAX
 
     def healed() -> int:
         content = {path: (one.into / "tree" / path).read_bytes() for path, _ in places}
