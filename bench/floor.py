@@ -7,10 +7,11 @@ from pathlib import Path
 from bench.figures import GB, GIB, Figure
 from bench.processes import Processes
 from bench.scratch import Bench, write_noise
+from strew.codec import SLICE_BYTES_MAX
 
-SLICES_BYTES = (64 << 10, 256 << 10, 512 << 10)
-SLICE_BYTES = 256 << 10
-"""What the chunks of a 1 GiB artifact are cut to."""
+SLICES_BYTES = (64 << 10, 256 << 10, SLICE_BYTES_MAX)
+SLICE_BYTES = SLICE_BYTES_MAX
+"""What the chunks of a 1 GiB artifact travel in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ CHANGED_RATIO = 0.02
 FETCHED_RATIO_MAX = 0.05
 
 ROTTEN_CHUNKS = 40
-"""Enough for those that fetch from three others to meet one of them for certain."""
+"""Enough for a node that fetches from three others to meet one of them for certain."""
 
 EDITED_EACH_BYTES = 200_000
 
@@ -124,29 +124,22 @@ def killed_and_late(fleet: Fleet, manifest: Manifest, dice: random.Random) -> fl
 
 
 def damaged(fleet: Fleet, manifest: Manifest, whole: Path, dice: random.Random) -> None:
-    """Bits rot unseen on one node, a file is edited on another, and a new machine fetches.
+    """Bits rot unseen on one node and a new machine fetches; then once more, while a file is edited
+    on another node.
 
     Nobody gets anything that is wrong; both nodes notice, and mend all that is damaged.
     """
     one, two = fleet.machines["one"], fleet.machines["two"]
     places = rot(manifest, one.into / "tree", dice)
+    refused = fetched_by_a_new_machine(fleet, manifest, whole)
+    assert 1 <= refused <= BAD_CHUNKS_MAX
+    healed(one, manifest, whole, places)
+
+    places = rot(manifest, one.into / "tree", dice)
     edited = edit(two.into / "tree", places[0][0])
-    new = fleet.machines["three"]
-    new.replace("--rate-up", RATE)
-    new.done(manifest.id, within_s=WITHIN_S)
-    assert not differences(whole, new.into / "tree")
-    # none, if the node that mends its edited file met the rot first: somebody did, or it stays
-    refused = new.api.metric("strew_chunk_verify_failures_total")
-    print(f"bad chunks that were refused: {refused:.0f}")
-    assert refused <= BAD_CHUNKS_MAX
-
-    def healed() -> int:
-        content = {path: (one.into / "tree" / path).read_bytes() for path, _ in places}
-        good = {path: (whole / path).read_bytes() for path, _ in places}
-        return sum(content[path][at] == good[path][at] for path, at in places)
-
-    until(lambda: healed() == len(places), "the node whose bits rotted to mend them all", WITHIN_S)
-    mended(one, manifest)
+    refused = fetched_by_a_new_machine(fleet, manifest, whole)
+    assert refused <= BAD_CHUNKS_MAX  # none, if who mends its edited file met the rot first
+    healed(one, manifest, whole, places)
     until(lambda: same_bytes(whole / edited, two.into / "tree" / edited), "the edit to be undone")
     mended(two, manifest)
     # what nobody asks for lies there rotten until somebody looks
@@ -155,6 +148,32 @@ def damaged(fleet: Fleet, manifest: Manifest, whole: Path, dice: random.Random) 
     assert fleet.run(*verify, "--json").code == 4
     repaired = fleet.result(*verify, "--repair")
     assert repaired["repaired"] and repaired["fetched_bytes"] < 0.05 * SIZE_BYTES
+
+
+def fetched_by_a_new_machine(fleet: Fleet, manifest: Manifest, whole: Path) -> float:
+    """How many bad chunks it refused; what it has is right."""
+    new = fleet.machines["three"]
+    new.replace("--rate-up", RATE)
+    new.done(manifest.id, within_s=WITHIN_S)
+    assert not differences(whole, new.into / "tree")
+    refused = new.api.metric("strew_chunk_verify_failures_total")
+    print(f"bad chunks that were refused: {refused:.0f}")
+    return refused
+
+
+def healed(
+    machine: Machine, manifest: Manifest, whole: Path, places: list[tuple[str, int]]
+) -> None:
+    """Wait until every place that rotted is right again, and the machine is a seed."""
+    tree = machine.into / "tree"
+
+    def right() -> int:
+        content = {path: (tree / path).read_bytes() for path, _ in places}
+        good = {path: (whole / path).read_bytes() for path, _ in places}
+        return sum(content[path][at] == good[path][at] for path, at in places)
+
+    until(lambda: right() == len(places), "the node whose bits rotted to mend them all", WITHIN_S)
+    mended(machine, manifest)
 
 
 def rot(manifest: Manifest, tree: Path, dice: random.Random) -> list[tuple[str, int]]:

@@ -23,7 +23,7 @@ from strew.fleet import FleetKey
 from strew.messages import swarm_key_of
 from strew.store.disk import DiskStore
 from strew.tracker.location import HELD, PORT, REFERRED
-from strew.tracker.problem import Problem
+from strew.tracker.problem import CONTENT_TYPE, Problem
 from tests.tracker.served import listening
 
 KEY = FleetKey(b"k" * 32)
@@ -181,28 +181,26 @@ async def test_who_was_referred_in_vain_is_answered(tmp_path: Path) -> None:
         assert busy.asked == [f"{PORT}={node.port.port}", ""]
 
 
+class OddHolder(Holder):
+    """Calls the question wrong."""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        problem = Problem(type="about:blank", title="", status=400, detail="no", code="usage")
+        body = msgspec.json.encode(problem)
+        return web.Response(status=400, body=body, content_type=CONTENT_TYPE)
+
+
 async def test_a_holder_that_calls_the_question_wrong_keeps_nobody_from_asking_others(
     tmp_path: Path,
 ) -> None:
     """The question is right: what may be wrong is that holder, or its version."""
     manifest = DiskStore(tmp_path / "made").ingest(_write(tmp_path / "input/file", bytes(300_000)))
     store = DiskStore(tmp_path / "ours")
-    refusal = Problem(
-        type="about:blank", title="Bad Request", status=400, detail="no such thing", code="usage"
-    )
-
-    async def refuse(request: web.Request) -> web.Response:
-        return web.Response(
-            status=400, body=msgspec.json.encode(refusal), content_type="application/problem+json"
-        )
-
-    app = web.Application()
-    app.router.add_get("/api/v1/artifacts/{id}/manifest", refuse)
-    good = Holder(manifest)
+    odd, good = OddHolder(manifest), Holder(manifest)
     good.may_answer.set()
     async with (
         open_agent(settings_in(tmp_path / "ours"), store, KEY, announces=False) as node,
-        listening(app) as at_odd,
+        odd.listening() as at_odd,
         good.listening() as at_good,
     ):
         transfer = node.fetches.fetch(manifest.id, None, sources=(at_odd, at_good))

@@ -47,8 +47,9 @@ def test_the_average_grows_with_the_artifact(size_bytes: int, average_bytes: int
 
 def test_an_artifact_has_enough_chunks_for_a_pipeline() -> None:
     for size_bytes in (2**exponent for exponent in range(27, 45)):
-        chunks = size_bytes / params_for(size_bytes).average_bytes
-        assert chunks >= (1024 if size_bytes >= GIB else 2048), size_bytes
+        averages = size_bytes / params_for(size_bytes).average_bytes
+        enough = 2048 if size_bytes < GIB else 1024 if size_bytes < 8 * GIB else 4096
+        assert averages >= enough, size_bytes
 
 
 def test_cuts_cover_the_stream_within_their_limits() -> None:

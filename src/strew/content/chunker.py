@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 AVERAGE_BYTES_MIN = 64 * 1024
-"""Below this the cost per chunk (frame, digest, system calls) outweighs the bytes."""
+"""Below this a chunk costs little but its frame, its digest and its system calls."""
 
 AVERAGE_BYTES_MAX = 4 * 1024 * 1024
 """Above this one chunk in flight is too much memory and too much to lose; also FastCDC's limit."""
@@ -32,8 +32,9 @@ AVERAGE_BYTES_BY_SIZE = (
 A swarm pipelines chunks: the last of 16 machines is 20 chunk times behind the origin, of a thousand
 some 80. Many chunks keep that share of the time small where links are slow. Where they are quick it
 is the processor that decides, and a chunk costs it some 0.3 ms beside its bytes, as much as 200 KiB
-do. So there are 2048 and more from 128 MiB on; from 1 GiB on, which seldom travels over slow links,
-a chunk has a MiB, and more only where there are still 4096 (decision 58)."""
+do. So there are 2048 averages and more from 128 MiB on; from 1 GiB on, which seldom travels over
+slow links, one has a MiB, and more only where there are 4096 (decision 58). Larger averages: slow
+links end later; smaller ones: quick links do."""
 
 MAX_OVER_AVERAGE = 1.5
 """A chunk is passed on when it is whole, and a link without idle time never makes up for the
