@@ -22,7 +22,7 @@ from bench.processes import Processes
 from bench.scratch import Bench, write_noise
 from strew.certificates.credentials import Credentials, Files, load
 from strew.codec import TYPE_CHUNK, ChunkHeader
-from strew.transfer.limits import TokenBucket
+from strew.transfer.limits import Buckets, TokenBucket
 from strew.transfer.receiving import BufferPool, ChunkReceiver, SliceBuffer
 from strew.transfer.secured import SecuredTransport
 from strew.transfer.secured_sending import SecuredChunkSender
@@ -170,12 +170,12 @@ async def chunks(transport: asyncio.Transport, fd: int, count: int) -> None:
     def lost(reason: str) -> None:
         done.set_exception(ConnectionResetError(reason))
 
-    bucket = TokenBucket(None, loop.time)
+    buckets = Buckets.limited(None, None, loop.time)
     sender: ChunkSender
     if isinstance(transport, SecuredTransport):
-        sender = SecuredChunkSender(loop, transport, bucket, sent, lost)
+        sender = SecuredChunkSender(loop, transport, buckets, sent, lost)
     else:
-        sender = ChunkSender(loop, transport.get_extra_info("socket"), bucket, sent, lost)
+        sender = ChunkSender(loop, transport.get_extra_info("socket"), buckets, sent, lost)
 
     def put() -> None:
         header = ChunkHeader(TYPE_CHUNK, 1, 0, 0, CHUNK_BYTES, 0, 0, 0)

@@ -14,7 +14,7 @@ from strew.certificates.credentials import Credentials
 from strew.codec import TYPE_CHUNK, ChunkHeader
 from strew.fleet import FleetKey
 from strew.messages import Guilt, PeerId, Wire
-from strew.transfer.limits import TokenBucket
+from strew.transfer.limits import Buckets
 from strew.transfer.peer import PeerLink
 from strew.transfer.port import Identity, Port
 from strew.transfer.receiving import SliceBuffer
@@ -133,10 +133,10 @@ class Station:
     ) -> None:
         clock = asyncio.get_running_loop().time
         self.owner = Owner()
-        self.up, self.down = TokenBucket(up, clock), TokenBucket(down, clock)
+        self.buckets = Buckets.limited(up, down, clock)
         identity = identity or Identity(name, "rack")
         security = Shown(credentials.server, credentials.met) if credentials else None
-        self.port = Port(identity, key, self.owner, self.up, self.down, security)
+        self.port = Port(identity, key, self.owner, self.buckets, security)
 
     async def listen(self, http: Callable[[], asyncio.Protocol] = asyncio.Protocol) -> Station:
         await self.port.listen("127.0.0.1", 0, http)

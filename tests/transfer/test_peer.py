@@ -124,8 +124,8 @@ async def test_a_download_limit_holds_back_the_sender(tls: Issuer | None) -> Non
         high.link.send_chunk(header(index, 200_000), lambda: StoredChunk(noise(200_000)))
     await until(lambda: len(low.owner.chunks) == 20)
     took_s = loop.time() - started_s
-    assert 20e6 * took_s + 4 * low.down.quantum_bytes >= 4_000_000
-    assert low.down.waited_s > 0
+    assert 20e6 * took_s + 4 * low.buckets.down.quantum_bytes >= 4_000_000
+    assert low.buckets.down.waited_s > 0
     assert all(data == noise(200_000) for data in low.owner.chunks.values())
     await low.port.close()
     await high.port.close()

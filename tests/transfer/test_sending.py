@@ -20,7 +20,7 @@ from strew.codec import (
     ChunkHeader,
     unpack_chunk_header,
 )
-from strew.transfer.limits import TokenBucket
+from strew.transfer.limits import FAST_BYTES_PER_S, Buckets, queue_bytes_min
 from strew.transfer.secured import SecuredTransport
 from strew.transfer.secured_sending import SecuredChunkSender
 from strew.transfer.sending import ChunkSender, Outgoing
@@ -39,13 +39,14 @@ class Line:
         self.far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
         self.reports: list[tuple[int, bool]] = []
         self.lost: list[str] = []
-        self.bucket = TokenBucket(rate, loop.time)
+        self.ahead_s = 0.0
+        self.buckets = Buckets.limited(rate, None, lambda: loop.time() + self.ahead_s)
         self.out = b""
         self.sender: ChunkSender
         self._tls: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         if tls is None:
-            self.sender = ChunkSender(loop, self.near, self.bucket, self.report, self.lost.append)
+            self.sender = ChunkSender(loop, self.near, self.buckets, self.report, self.lost.append)
         else:
             self._tls = tls.credentials("far").met.wrap_bio(self._incoming, self._outgoing)
 
@@ -68,7 +69,7 @@ class Line:
                 line._incoming.write(await loop.sock_recv(line.far, 1 << 16))
         await loop.sock_sendall(line.far, line._outgoing.read())
         await begun.up.wait()
-        line.sender = SecuredChunkSender(loop, near, line.bucket, line.report, line.lost.append)
+        line.sender = SecuredChunkSender(loop, near, line.buckets, line.report, line.lost.append)
         line.near = near.get_extra_info("socket")
         line._transport = near
         return line
@@ -202,9 +203,9 @@ async def test_no_piece_for_a_shallow_queue_is_read_before_there_is_room_for_it(
     near, far = socket_pair(segment_bytes=8000)
     far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 << 10)
     left: list[bool] = []
-    bucket = TokenBucket(None, loop.time)
+    buckets = Buckets.limited(None, None, loop.time)
     sender = ChunkSender(
-        loop, near, bucket, lambda header, done: left.append(done), lambda why: None
+        loop, near, buckets, lambda header, done: left.append(done), lambda why: None
     )
     read_bytes = 0
     pread = os.pread
@@ -225,6 +226,32 @@ async def test_no_piece_for_a_shallow_queue_is_read_before_there_is_room_for_it(
     sender.close()
     near.close()
     far.close()
+
+
+@pytest.mark.parametrize(
+    ("size", "measured"),
+    [(1000, [2, 18, 34]), (256 << 10, [2, 18, 34]), (1 << 20, [1, 5, 9, 13]), (5 << 20, [1, 2, 3])],
+)
+async def test_a_queue_follows_the_rate_of_some_chunks_or_of_some_bytes(
+    line: Line, monkeypatch: pytest.MonkeyPatch, size: int, measured: list[int]
+) -> None:
+    """Few large chunks are as much as many small ones; and what else the node moves counts, whether
+    it sends or receives it."""
+    found: list[tuple[int, float]] = []
+
+    def fitted(sock: socket.socket, rate: float, piece_bytes: int, node: float) -> int:
+        found.append((len(line.reports), node))
+        return queue_bytes_min(piece_bytes)
+
+    monkeypatch.setattr("strew.transfer.sending.send_queue_bytes", fitted)
+    line.buckets.down.take(FAST_BYTES_PER_S)
+    line.ahead_s = 1.0
+    for index in range(measured[-1]):
+        line.put(index, StoredChunk(noise(size)))
+    await line.slices(measured[-1] * -(-size // SLICE_BYTES_MAX))
+    await until(lambda: len(line.reports) == measured[-1])
+    assert [count + 1 for count, _ in found] == measured
+    assert FAST_BYTES_PER_S / 2 < found[0][1] <= FAST_BYTES_PER_S
 
 
 async def test_a_waiting_chunk_can_be_cancelled_and_a_running_one_not(line: Line) -> None:
@@ -302,6 +329,6 @@ async def test_the_rate_holds_by_the_buckets_own_counters(tls: Issuer | None) ->
     assert all(data == noise(100_000) for _, data in found)
     took_s = asyncio.get_running_loop().time() - started_s
     assert line.sender.payload_bytes == 3_000_000
-    assert rate * took_s + 2 * line.bucket.quantum_bytes + (128 << 10) >= 3_000_000
-    assert line.bucket.waited_s > 0
+    assert rate * took_s + 2 * line.buckets.up.quantum_bytes + (128 << 10) >= 3_000_000
+    assert line.buckets.up.waited_s > 0
     line.close()

@@ -73,7 +73,7 @@ from strew.messages import (
 from strew.node import Node, Obtain, TrustChanged
 from strew.store.store import ChunkStore
 from strew.tracker.service import Tracker
-from strew.transfer.limits import TokenBucket
+from strew.transfer.limits import Buckets
 from strew.transfer.peer import PeerLink
 from strew.transfer.port import HttpFactory, Identity, Port
 from strew.transfer.receiving import SliceBuffer
@@ -132,9 +132,9 @@ class Agent:
         self.tracing = tracing_of(settings, self.identity.node)
         self.trusting = trusting
         trusting.on_refusal = self.metrics.name_refused
-        self.up = TokenBucket(settings.rate_up_bytes_per_s, loop.time)
-        self.down = TokenBucket(settings.rate_down_bytes_per_s, loop.time)
-        self.port = Port(self.identity, key, self, self.up, self.down, self.security)
+        up, down = settings.rate_up_bytes_per_s, settings.rate_down_bytes_per_s
+        self.buckets = Buckets.limited(up, down, loop.time)
+        self.port = Port(self.identity, key, self, self.buckets, self.security)
         self.session: aiohttp.ClientSession | None = None
         self.gossiping: Gossiping | None = None
         if seeds is not None:

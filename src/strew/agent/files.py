@@ -114,7 +114,7 @@ class Files:
         transport = request.transport
         if transport is None:
             return
-        bucket = self._agent.up
+        bucket = self._agent.buckets.up
         for index in manifest.chunks_of(offset, length):
             begin = manifest.offset(index)
             low = max(offset - begin, 0)

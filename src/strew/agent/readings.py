@@ -51,7 +51,7 @@ class Readings(Collector):
         busy_ratio = agent.sampler.upload_busy_ratio
         yield GaugeMetricFamily("strew_upload_busy_ratio", about, busy_ratio)
         about = "Time that sends and receipts waited for a configured rate, added up"
-        waited_s = agent.up.waited_s + agent.down.waited_s
+        waited_s = agent.buckets.up.waited_s + agent.buckets.down.waited_s
         yield CounterMetricFamily("strew_rate_limit_wait_seconds", about, waited_s)
 
     def _fleet(self) -> Iterator[Metric]:

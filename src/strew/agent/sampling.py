@@ -94,7 +94,7 @@ class Sampler:
             return
         now = self._stirred_s = self._agent.now()
         self._survey_due_s = now
-        self._waited_s = self._agent.up.waited_s
+        self._waited_s = self._agent.buckets.up.waited_s
         for course in self.courses.values():
             course.rest(now)
         self._timer = self._loop.call_later(LOOK_S, self._look)
@@ -134,8 +134,8 @@ class Sampler:
         if agent.node is None:
             return False
         self._pace.note(now, *self.links.totals(now))
-        limited = agent.up.waited_s > self._waited_s
-        self._waited_s = agent.up.waited_s
+        limited = agent.buckets.up.waited_s > self._waited_s
+        self._waited_s = agent.buckets.up.waited_s
         sends = under_way = False
         for transfer in agent.fetches.transfers.values():
             if not transfer.finished.done():

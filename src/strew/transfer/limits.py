@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 
 QUANTUM_S = 0.004
 """A limited sender wakes up about so often: finer costs wake-ups, coarser makes bursts."""
@@ -21,7 +22,7 @@ SEND_QUEUE_S = 0.002
 """What may wait in the kernel beside two round trips: two wake-ups of a busy process."""
 
 FAST_BYTES_PER_S = 64 << 20
-"""A node that sends so much in all is short of processor, not of link."""
+"""A node that sends or receives so much in all is short of processor, not of link."""
 
 FAST_QUEUE_S, FAST_QUEUE_BYTES_MAX = 0.03, 512 << 10
 """What may wait in a connection's queue at such a node, at most: a piece costs a turn of the loop,
@@ -115,6 +116,30 @@ class TokenBucket:
         return self._pace_bytes_per_s
 
 
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """What a node moves: a bucket each way."""
+
+    up: TokenBucket
+    down: TokenBucket
+
+    @classmethod
+    def limited(
+        cls,
+        up_bytes_per_s: float | None,
+        down_bytes_per_s: float | None,
+        clock: Callable[[], float],
+    ) -> Buckets:
+        """Each way at most at this rate; None is no limit."""
+        return cls(TokenBucket(up_bytes_per_s, clock), TokenBucket(down_bytes_per_s, clock))
+
+    @property
+    def pace_bytes_per_s(self) -> float:
+        """What moves in the busier direction, as measured a moment ago. A node whose queues are
+        too short to send much is known by what it gets."""
+        return max(self.up.pace_bytes_per_s, self.down.pace_bytes_per_s)
+
+
 def shallow(sock: socket.socket) -> int:
     """Let the kernel queue one piece on a data connection, before anything was measured.
 
@@ -140,7 +165,7 @@ def send_queue_bytes(
     sock: socket.socket, rate_bytes_per_s: float, piece_bytes: int, node_bytes_per_s: float
 ) -> int:
     """The queue a connection needs at its rate: that times two round trips and two wake-ups, and
-    more where its node sends much in all.
+    more where its node moves much in all.
 
     The least round trip is the kernel's (TCP_INFO: tcpi_min_rtt). Its tcpi_delivery_rate is not
     used: on a link without latency it is that of a burst, a hundred times what the link carries.

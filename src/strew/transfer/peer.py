@@ -14,7 +14,7 @@ from strew.access.wire import on_link
 from strew.codec import CONTROL_FRAME_BYTES_MAX, ChunkHeader, FrameReader, Hello, decode, encode
 from strew.errors import ProtocolError
 from strew.messages import Guilt, PeerId, Wire
-from strew.transfer.limits import TokenBucket, keep_alive
+from strew.transfer.limits import Buckets, keep_alive
 from strew.transfer.receiving import BufferPool, ChunkReceiver, SliceBuffer
 from strew.transfer.secured import SecuredTransport
 from strew.transfer.secured_sending import SecuredChunkSender
@@ -132,20 +132,19 @@ class PeerLink:
         control: tuple[asyncio.Transport, bytes],
         data: tuple[asyncio.Transport, bytes],
         pool: BufferPool,
-        up: TokenBucket,
-        down: TokenBucket,
+        buckets: Buckets,
     ) -> None:
         """Take over both transports; bytes that were already read come with them."""
         loop = asyncio.get_running_loop()
         for transport, _ in (control, data):
             keep_alive(transport.get_extra_info("socket"))
         self._control = ControlConnection(self)
-        self._receiver = ChunkReceiver(pool, down, self)
+        self._receiver = ChunkReceiver(pool, buckets.down, self)
         sock = data[0].get_extra_info("socket")
         if isinstance(data[0], SecuredTransport):
-            self._sender = SecuredChunkSender(loop, data[0], up, self._chunk_sent, self.lose)
+            self._sender = SecuredChunkSender(loop, data[0], buckets, self._chunk_sent, self.lose)
         else:
-            self._sender = ChunkSender(loop, sock, up, self._chunk_sent, self.lose)
+            self._sender = ChunkSender(loop, sock, buckets, self._chunk_sent, self.lose)
         for (transport, rest), protocol in ((control, self._control), (data, self._receiver)):
             transport.set_protocol(protocol)
             protocol.connection_made(transport)

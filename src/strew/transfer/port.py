@@ -30,7 +30,7 @@ from strew.errors import (
 from strew.fleet import FleetKey
 from strew.messages import PROTOCOL_VERSION, PeerId
 from strew.transfer.handshake import Handshake
-from strew.transfer.limits import RECEIVE_QUEUE_LIMITED_BYTES, TokenBucket
+from strew.transfer.limits import RECEIVE_QUEUE_LIMITED_BYTES, Buckets
 from strew.transfer.peer import ControlEncoder, LinkOwner, PeerLink
 from strew.transfer.receiving import BufferPool
 from strew.transfer.reception import Reception
@@ -205,17 +205,15 @@ class Port:
         identity: Identity,
         key: FleetKey,
         owner: LinkOwner,
-        up: TokenBucket,
-        down: TokenBucket,
+        buckets: Buckets,
         security: Security | None = None,
     ) -> None:
         self.security = security
         self._identity = identity
         self._key = key
         self._owner = owner
-        self._up = up
-        self._down = down
-        self._pool = BufferPool(rate_bytes_per_s=down.rate_bytes_per_s)
+        self._buckets = buckets
+        self._pool = BufferPool(rate_bytes_per_s=buckets.down.rate_bytes_per_s)
         self._encoder = ControlEncoder()
         self._http: HttpFactory | None = None
         self._server: asyncio.Server | None = None
@@ -255,7 +253,7 @@ class Port:
                 hint="choose another address with --listen",
             ) from None
         self.port = self._server.sockets[0].getsockname()[1]
-        if self._down.limited:
+        if self._buckets.down.limited:
             for sock in self._server.sockets:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_QUEUE_LIMITED_BYTES)
 
@@ -327,7 +325,7 @@ class Port:
             protocol = SecuredTransport(self.security.met, greeting, server_side=False)
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_connection(lambda: protocol, host, port)
-        if channel == "data" and self._down.limited:
+        if channel == "data" and self._buckets.down.limited:
             sock = transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_QUEUE_LIMITED_BYTES)
 
@@ -363,7 +361,7 @@ class Port:
             self.links[link.peer] = link
             for end, _ in ends.values():
                 self.reception.proved(end.raw if isinstance(end, SecuredTransport) else end)
-            link.attach(ends["control"], ends["data"], self._pool, self._up, self._down)
+            link.attach(ends["control"], ends["data"], self._pool, self._buckets)
         if future is not None and not future.done():
             future.set_result(link)
 

@@ -180,8 +180,7 @@ class ChunkReceiver(asyncio.BufferedProtocol):
                 self._filled = 0
                 self._head_came()
             return
-        if self._bucket.limited:
-            self._bucket.take(nbytes)
+        self._bucket.take(nbytes)
         if self._filled >= header.slice_bytes:
             self._slice_came(header)
         if self._bucket.limited:

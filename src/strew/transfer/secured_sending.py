@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 
 from strew.codec import CHUNK_HEADER_BYTES, ChunkHeader
-from strew.transfer.limits import DEEP_BYTES, TokenBucket
+from strew.transfer.limits import DEEP_BYTES, Buckets
 from strew.transfer.secured import SecuredTransport
 from strew.transfer.sending import ChunkSender
 
@@ -33,11 +33,11 @@ class SecuredChunkSender(ChunkSender):
         self,
         loop: asyncio.AbstractEventLoop,
         transport: SecuredTransport,
-        bucket: TokenBucket,
+        buckets: Buckets,
         sent: Callable[[ChunkHeader, bool], None],
         lost: Callable[[str], None],
     ) -> None:
-        super().__init__(loop, transport.get_extra_info("socket"), bucket, sent, lost)
+        super().__init__(loop, transport.get_extra_info("socket"), buckets, sent, lost)
         self._transport = transport
         self._sealed: deque[memoryview] = deque()
         """What TLS made of what was sent, and the connection has not taken yet."""

@@ -17,7 +17,7 @@ from typing import Protocol
 from strew.codec import SLICE_BYTES_MAX, TYPE_BREAK, TYPE_CHUNK, ChunkHeader, pack_chunk_header
 from strew.transfer.limits import (
     DEEP_BYTES,
-    TokenBucket,
+    Buckets,
     queue_bytes_min,
     send_queue_bytes,
     shallow,
@@ -32,8 +32,11 @@ WHOLE_BYTES_MAX = 128 << 10
 WITH_HEADER_BYTES = 16 << 10
 """So much of a longer slice leaves with its header; the rest goes by sendfile, uncopied."""
 
-MEASURE_EVERY = 16
-"""Chunks over which the rate of the connection is measured."""
+MEASURE_CHUNKS, MEASURE_BYTES = 16, 4 << 20
+"""Over so much the rate of a connection is measured, whichever is less."""
+
+MEASURE_FIRST_CHUNKS, MEASURE_FIRST_BYTES = 2, 1 << 20
+"""And over so much for the first time: until then its queue is the least there is."""
 
 
 class ReadableChunk(Protocol):
@@ -69,7 +72,7 @@ class ChunkSender:
         self,
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
-        bucket: TokenBucket,
+        buckets: Buckets,
         sent: Callable[[ChunkHeader, bool], None],
         lost: Callable[[str], None],
     ) -> None:
@@ -80,7 +83,8 @@ class ChunkSender:
         self._fd = self._sock.fileno()
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLOUT)
-        self._bucket = bucket
+        self._buckets = buckets
+        self._bucket = buckets.up
         self._sent = sent
         self._lost = lost
         self._queue: deque[Outgoing] = deque()
@@ -97,9 +101,10 @@ class ChunkSender:
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
-        self._until_measure = 2
+        self._measure_chunks, self._measure_bytes = MEASURE_FIRST_CHUNKS, MEASURE_FIRST_BYTES
         self._queue_bytes = queue_bytes_min(self._piece_bytes)
         self._began_s = 0.0
+        self._measured_chunks = 0
         self._measured_bytes = 0
         self._measured_s = 0.0
         self.payload_bytes = 0
@@ -309,16 +314,19 @@ class ChunkSender:
 
     def _measure(self, header: ChunkHeader) -> None:
         """A chunk has left. Now and then fit the kernel's queue to the connection's rate."""
+        self._measured_chunks += 1
         self._measured_bytes += header.total
         self._measured_s += self._loop.time() - self._began_s
-        self._until_measure -= 1
-        if self._until_measure > 0:
+        if (
+            self._measured_chunks < self._measure_chunks
+            and self._measured_bytes < self._measure_bytes
+        ):
             return
-        self._until_measure = MEASURE_EVERY
+        self._measure_chunks, self._measure_bytes = MEASURE_CHUNKS, MEASURE_BYTES
         rate_bytes_per_s = self._measured_bytes / max(self._measured_s, 1e-6)
-        self._measured_bytes, self._measured_s = 0, 0.0
+        self._measured_chunks, self._measured_bytes, self._measured_s = 0, 0, 0.0
         wanted = send_queue_bytes(
-            self._sock, rate_bytes_per_s, self._piece_bytes, self._bucket.pace_bytes_per_s
+            self._sock, rate_bytes_per_s, self._piece_bytes, self._buckets.pace_bytes_per_s
         )
         if not self._queue_bytes / 2 < wanted < self._queue_bytes * 2:
             self._queue_bytes = wanted
