@@ -27,8 +27,9 @@ def cuts(data: bytes) -> list[tuple[int, int]]:
     [
         (0, 64 * KIB),
         (1, 64 * KIB),
-        (256 * MIB - 1, 64 * KIB),
-        (256 * MIB, 128 * KIB),
+        (128 * MIB - 1, 64 * KIB),
+        (128 * MIB, 128 * KIB),
+        (512 * MIB - 1, 128 * KIB),
         (512 * MIB, 256 * KIB),
         (GIB - 1, 256 * KIB),
         (GIB, MIB),
@@ -48,7 +49,7 @@ def test_the_average_grows_with_the_artifact(size_bytes: int, average_bytes: int
 def test_an_artifact_has_enough_chunks_for_a_pipeline() -> None:
     for size_bytes in (2**exponent for exponent in range(27, 45)):
         averages = size_bytes / params_for(size_bytes).average_bytes
-        enough = 2048 if size_bytes < GIB else 1024 if size_bytes < 8 * GIB else 4096
+        enough = 4096 if size_bytes >= 8 * GIB else 2048 if 256 * MIB <= size_bytes < GIB else 1024
         assert averages >= enough, size_bytes
 
 
