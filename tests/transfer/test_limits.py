@@ -20,6 +20,7 @@ from strew.transfer.limits import (
     SEND_QUEUE_BYTES_MAX,
     SEND_QUEUE_S,
     UNSENT_BYTES_MAX,
+    Buckets,
     TokenBucket,
     queue_bytes_min,
     send_queue_bytes,
@@ -111,6 +112,17 @@ def test_the_pace_is_that_of_the_last_while(rate: float | None) -> None:
     assert bucket.pace_bytes_per_s == 10**9 / MEASURE_S
     clock.now += MEASURE_S
     assert bucket.pace_bytes_per_s == 0.0
+
+
+@pytest.mark.parametrize(("up", "down"), [(1000, 400), (400, 1000)])
+def test_a_nodes_pace_is_that_of_its_busier_direction(up: int, down: int) -> None:
+    clock = Clock()
+    buckets = Buckets.limited(None, 1e6, clock)
+    assert not buckets.up.limited and buckets.down.rate_bytes_per_s == 1e6
+    buckets.up.take(up)
+    buckets.down.take(down)
+    clock.now += 2 * MEASURE_S
+    assert buckets.pace_bytes_per_s == 1000 / (2 * MEASURE_S)
 
 
 @pytest.mark.parametrize("rate", [1.0, 1e6, 1e7, 1e12])

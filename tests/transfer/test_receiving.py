@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from strew.codec import SLICE_BYTES_MAX, TYPE_BREAK, TYPE_CHUNK, ChunkHeader, pack_chunk_header
 from strew.messages import Guilt
-from strew.transfer.limits import TokenBucket
+from strew.transfer.limits import MEASURE_S, TokenBucket
 from strew.transfer.receiving import (
     BUFFERS_MAX,
     KEPT_MAX,
@@ -208,6 +208,14 @@ async def test_a_lie_in_a_header_ends_the_connection() -> None:
     assert len(reader.sink.lost) == 1
     reader.receiver.connection_lost(None)
     assert len(reader.sink.lost) == 1, "told once"
+
+
+async def test_what_comes_counts_also_where_there_is_no_limit() -> None:
+    """A node's senders fit their queues by it."""
+    reader = Reader()
+    reader.comes(slice_of(1, bytes(100_000)), 8000)
+    reader.clock += MEASURE_S
+    assert reader.bucket.pace_bytes_per_s == 100_000 / MEASURE_S
 
 
 async def test_the_rate_holds_by_its_own_counters() -> None:
